@@ -1,0 +1,45 @@
+"""The application: every command under its name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from restorekit._version import __version__
+from restorekit.cli.degrade import degrade_app
+from restorekit.cli.denoise import denoise
+from restorekit.cli.evaluate import eval_app
+from restorekit.cli.models import models_app
+from restorekit.cli.train import train
+
+app = typer.Typer(
+    name="restorekit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.command("denoise")(denoise)
+app.add_typer(degrade_app, name="degrade")
+app.add_typer(models_app, name="models")
+app.add_typer(eval_app, name="eval")
+app.command("train")(train)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"restorekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def restorekit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Image restoration with small, readable, unrolled networks.
+
+    Exit codes: 0 done; 1 some inputs failed, the others are done; 2 wrong usage; 130 interrupted; 143 terminated.
+    Messages go to standard error; standard output carries images or JSON only.
+    """

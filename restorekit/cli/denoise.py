@@ -1,0 +1,44 @@
+"""`restorekit denoise`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from restorekit.cli.images import run_on_files
+from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.values import AUTO, parse_settings, parse_sigma
+
+if TYPE_CHECKING:
+    from restorekit.restore.batch import Operation
+
+
+@command
+def denoise(
+    files: FileOptions,
+    sigma: Annotated[
+        str,
+        typer.Option(
+            "--sigma",
+            metavar="NUMBER|auto",
+            help="Standard deviation of the noise on the scale 0..255, whatever the file's depth; "
+            "auto estimates it on each image.",
+        ),
+    ],
+    model: ModelOptions,
+    messages: MessageOptions,
+) -> None:
+    """Remove Gaussian noise from images.
+
+    IMG.png becomes IMG_denoised.png beside it, a folder becomes FOLDER_denoised/ with the same tree in it.
+    """
+    level = None if sigma == AUTO else parse_sigma(sigma)
+
+    def make_operation() -> Operation:
+        from restorekit.restore.denoise import Denoise, ModelChoice
+
+        settings = parse_settings(model.quality, model.device, model.tile)
+        return Denoise(level, ModelChoice(model.model, offline=model.offline), settings)
+
+    run_on_files(files, messages, make_operation, participle="denoised")

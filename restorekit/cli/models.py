@@ -1,0 +1,207 @@
+"""`restorekit models`: which there are, what is known about them, where their files are, are they whole."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from restorekit.cli.options import MessageOptions, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from restorekit.zoo import Measurement, ModelCard, ModelFile
+
+models_app = typer.Typer(help="List, explain, fetch and check models.")
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME|PATH", help="A listed model, a weights file, or org/name[@revision] on the hub.")
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a model on the hub.")
+]
+Sha256 = Annotated[str | None, typer.Option("--sha256", metavar="HASH", help="What the file must hash to.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Never touch the network, only its cache (also HF_HUB_OFFLINE=1).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+
+_CHANNELS = {1: "grey", 3: "colour"}
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: AsJson = False) -> None:
+    """List, explain, fetch and check models; without a subcommand, list those installed."""
+    if context.invoked_subcommand is None:
+        list_models(as_json=as_json, quiet=False, verbose=False)
+
+
+@models_app.command("list")
+@command
+def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
+    """List the models that are installed with the package."""
+    from restorekit.zoo import shipped_models
+
+    shipped = shipped_models()
+    if as_json:
+        _print_json([_document(model.card, model.path) for model in shipped])
+        return
+    from rich.table import Table
+
+    from restorekit.cli.console import make_console
+
+    table = Table("name", "task", "images", "sigma", "parameters", "PSNR measured (dB)")
+    for model in shipped:
+        card = model.card
+        table.add_row(
+            card.name,
+            card.task,
+            _CHANNELS[card.channels],
+            _range_text(card),
+            f"{card.parameters:,}",
+            "\n".join(_summaries(card)),
+        )
+    make_console(stderr=False).print(table)
+
+
+@models_app.command("info")
+@command
+def info(
+    name: Name,
+    messages: MessageOptions,
+    revision: Revision = None,
+    sha256: Sha256 = None,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything on a model's card."""
+    from restorekit.zoo import locate, read_card
+
+    file = locate(name, revision=revision, sha256=sha256, offline=offline)
+    card = read_card(file.path)
+    if as_json:
+        _print_json(_document(card, file.path))
+        return
+    from rich.table import Table
+
+    from restorekit.cli.console import make_console
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in _card_rows(card, file):
+        table.add_row(key, value)
+    make_console(stderr=False).print(table)
+
+
+@models_app.command("path")
+@command
+def path(
+    name: Name,
+    messages: MessageOptions,
+    revision: Revision = None,
+    sha256: Sha256 = None,
+    offline: Offline = False,
+) -> None:
+    """Print the path of a model's file, fetching it where it is only on the hub."""
+    from restorekit.zoo import find
+
+    print(find(name, revision=revision, sha256=sha256, offline=offline))
+
+
+@models_app.command("fetch")
+@command
+def fetch(name: Name, messages: MessageOptions, revision: Revision = None, sha256: Sha256 = None) -> None:
+    """Fetch a model from the hub into the cache (where HF_HOME says) and check it, for later use offline."""
+    _check(name, messages, revision=revision, sha256=sha256, offline=False)
+
+
+@models_app.command("check")
+@command
+def check(
+    name: Name,
+    messages: MessageOptions,
+    revision: Revision = None,
+    sha256: Sha256 = None,
+    offline: Offline = False,
+) -> None:
+    """Check that a model's file is whole and what its card says: checksum, tensors, shapes, values."""
+    _check(name, messages, revision=revision, sha256=sha256, offline=offline)
+
+
+def _check(name: str, messages: MessageOptions, *, revision: str | None, sha256: str | None, offline: bool) -> None:
+    from restorekit.cli.console import make_console
+    from restorekit.image import show_path
+    from restorekit.zoo import load_model, locate
+
+    file = locate(name, revision=revision, sha256=sha256, offline=offline)
+    model = load_model(file.path)
+    if not messages.quiet:
+        commit = f", commit {file.commit}" if file.commit else ""
+        text = f"{model.card.name}: good ({show_path(file.path)}{commit})"
+        make_console(stderr=True).print(text, soft_wrap=True)
+
+
+def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
+    from restorekit.image import show_path
+
+    rows = [
+        ("name", card.name),
+        ("description", card.description),
+        ("task", card.task),
+        ("images", _CHANNELS[card.channels]),
+        ("sigma", f"{_range_text(card)} (on the scale 0..255)"),
+        ("architecture", card.architecture),
+        ("settings", ", ".join(f"{key} {_setting_text(value)}" for key, value in card.settings.items())),
+        ("parameters", f"{card.parameters:,}"),
+        ("recipe", f"{card.recipe} (sha256 {card.recipe_sha256[:12]})"),
+        ("training data", card.training_data),
+        ("steps", f"{card.steps:,}"),
+        ("written by", f"restorekit {card.package_version}"),
+        ("licence", card.licence),
+        ("file", show_path(file.path)),
+    ]
+    if file.commit is not None:
+        rows.append(("commit", file.commit))
+    return rows + [("measured" if index == 0 else "", text) for index, text in enumerate(_details(card))]
+
+
+def _setting_text(value: object) -> str:
+    return "[" + " ".join(f"{level:.4g}" for level in value) + "]" if isinstance(value, list) else str(value)
+
+
+def _details(card: ModelCard) -> list[str]:
+    """One line a measurement."""
+    lines = []
+    for found in card.measured:
+        ssim = "" if found.ssim is None else f", SSIM {found.ssim:.4f}"
+        lines.append(f"{found.dataset}, sigma {found.sigma:g}, {found.quality}: {found.psnr:.2f} dB{ssim}")
+    return lines
+
+
+def _summaries(card: ModelCard) -> list[str]:
+    """One line for each data set and quality: the PSNR at each sigma."""
+    groups: dict[tuple[str, str], list[Measurement]] = {}
+    for found in card.measured:
+        groups.setdefault((found.dataset, found.quality), []).append(found)
+    return [
+        f"{dataset}, {quality}: " + ", ".join(f"{found.psnr:.2f} at {found.sigma:g}" for found in group)
+        for (dataset, quality), group in groups.items()
+    ]
+
+
+def _range_text(card: ModelCard) -> str:
+    low, high = card.sigma_range
+    return f"{low:g} to {high:g}"
+
+
+def _document(card: ModelCard, path: Path) -> dict[str, object]:
+    return {**asdict(card), "path": str(path)}
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2), file=sys.stdout)

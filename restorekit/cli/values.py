@@ -1,0 +1,59 @@
+"""Option values that are more than a number or a word."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from restorekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from restorekit.restore.engine import RunSettings
+
+AUTO = "auto"
+
+
+def parse_sigma(text: str) -> float:
+    """A noise level on the scale 0..255 as one in [0, 1]; how large a model takes it is for its card to say."""
+    return _positive(text, "a number above 0 up to 75 (on the scale 0..255), or auto") / 255
+
+
+def parse_simulated_sigma(text: str) -> float:
+    """The level of noise to be made, on the scale 0..255, as one in [0, 1]."""
+    usable = "a number above 0 up to 255"
+    sigma = _positive(text, usable)
+    if sigma > 255:
+        raise UsageError(f"sigma {text} is not a noise level; use {usable}")
+    return sigma / 255
+
+
+def _positive(text: str, usable: str) -> float:
+    try:
+        sigma = float(text)
+    except ValueError:
+        sigma = math.nan
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise UsageError(f"sigma {text} is not a noise level; use {usable}")
+    return sigma
+
+
+def parse_settings(quality: str, device: str, tile: str) -> RunSettings:
+    """Quality, device and tile size as the engine takes them; the device is looked for when it is needed."""
+    from restorekit.restore.engine import Quality, RunSettings
+
+    try:
+        level = Quality(quality)
+    except ValueError:
+        known = ", ".join(known.value for known in Quality)
+        raise UsageError(f"--quality {quality}: use one of {known}") from None
+    return RunSettings(level, device, _parse_tile(tile))
+
+
+def _parse_tile(text: str) -> int | None:
+    if text == AUTO:
+        return None
+    from restorekit.restore.engine import LEAST_TILE
+
+    if not text.isdecimal() or int(text) < LEAST_TILE:
+        raise UsageError(f"--tile {text}: use auto or a number of pixels from {LEAST_TILE} on, as in --tile 256")
+    return int(text)

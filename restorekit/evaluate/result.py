@@ -1,0 +1,154 @@
+"""What an evaluation found: scores by method and noise level, and a few crops to look at."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One output against its clean image. PSNR in dB (infinite for equal images); seconds of the method alone."""
+
+    image: str
+    psnr: float
+    ssim: float
+    seconds: float
+    megapixels: float
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method at one noise level (in [0, 1]), a score for each image."""
+
+    method: str
+    sigma: float
+    scores: tuple[Score, ...]
+
+    @property
+    def psnr(self) -> float:
+        """Mean over images of the PSNR of each, in dB."""
+        return fmean(score.psnr for score in self.scores)
+
+    @property
+    def ssim(self) -> float:
+        """Mean over images."""
+        return fmean(score.ssim for score in self.scores)
+
+    @property
+    def seconds(self) -> float:
+        """Over all images together."""
+        return sum(score.seconds for score in self.scores)
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Over all images together."""
+        return sum(score.megapixels for score in self.scores) / max(self.seconds, 1e-9)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that could not be scored, and why."""
+
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A method's output within a crop, with the PSNR of the whole image and of the crop alone."""
+
+    method: str
+    sigma: float
+    pixels: Pixels8
+    psnr: float
+    crop_psnr: float
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """The most detailed part of one image: clean, and as each method gave it (the noisy input first, per level)."""
+
+    image: str
+    left: int
+    top: int
+    clean: Pixels8
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A whole evaluation. `results` go by method, then by noise level, both in the order asked for."""
+
+    task: str
+    dataset: str
+    protocol: str
+    seed: int
+    device: str
+    versions: tuple[tuple[str, str], ...]
+    results: tuple[MethodResult, ...]
+    skipped: tuple[Skipped, ...]
+    crops: tuple[Crop, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names in the order asked for."""
+        return tuple(dict.fromkeys(result.method for result in self.results))
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Noise levels in [0, 1] in the order asked for."""
+        return tuple(dict.fromkeys(result.sigma for result in self.results))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Those that were scored."""
+        return tuple(score.image for score in self.results[0].scores)
+
+    def result(self, method: str, sigma: float) -> MethodResult:
+        """The scores of one method at one noise level."""
+        return next(result for result in self.results if (result.method, result.sigma) == (method, sigma))
+
+    def to_json(self) -> str:
+        """Everything but the crops. Noise levels on the scale 0..255 (`sigma`); null for an infinite PSNR."""
+        return json.dumps(
+            {
+                "task": self.task,
+                "dataset": self.dataset,
+                "count": len(self.images),
+                "protocol": self.protocol,
+                "seed": self.seed,
+                "device": self.device,
+                "versions": dict(self.versions),
+                "results": [_describe(result) for result in self.results],
+                "skipped": [asdict(skipped) for skipped in self.skipped],
+            },
+            indent=2,
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+
+
+def _describe(result: MethodResult) -> dict[str, object]:
+    return {
+        "method": result.method,
+        "sigma": round(255 * result.sigma, 6),
+        "psnr": _finite(result.psnr),
+        "ssim": _finite(result.ssim),
+        "seconds": result.seconds,
+        "megapixels_per_second": result.megapixels_per_second,
+        "images": [
+            asdict(score) | {"psnr": _finite(score.psnr), "ssim": _finite(score.ssim)} for score in result.scores
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

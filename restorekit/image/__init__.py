@@ -1,0 +1,22 @@
+"""Pictures in files: read and written without loss of depth, alpha, orientation or metadata."""
+
+from restorekit.image.formats import check_encodable, file_format_of, output_suffix_for, supported_suffixes
+from restorekit.image.picture import Metadata, Picture
+from restorekit.image.read import decodes, read_picture, show_path
+from restorekit.image.write import check_output, encode_picture, write_file, write_picture
+
+__all__ = [
+    "Metadata",
+    "Picture",
+    "check_encodable",
+    "check_output",
+    "decodes",
+    "encode_picture",
+    "file_format_of",
+    "output_suffix_for",
+    "read_picture",
+    "show_path",
+    "supported_suffixes",
+    "write_file",
+    "write_picture",
+]

@@ -1,0 +1,210 @@
+"""Path in, path out: each picture of a plan is read, restored and written, whatever befalls the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from restorekit.errors import (
+    MemoryExhaustedError,
+    OutputError,
+    RestorekitError,
+    UnreadableImageError,
+    UnsupportedImageError,
+)
+from restorekit.image import (
+    Picture,
+    check_encodable,
+    check_output,
+    decodes,
+    encode_picture,
+    file_format_of,
+    output_suffix_for,
+    read_picture,
+    show_path,
+    write_picture,
+)
+from restorekit.image.formats import FORMATS
+from restorekit.restore.plan import Existing, Job, Plan
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What an operation made of one picture; None where it has no such thing.
+
+    sigma: the noise level it worked with, in [0, 1]. seconds: the network's time alone. notes: remarks for the user.
+    """
+
+    picture: Picture
+    model: str | None = None
+    sigma: float | None = None
+    device: str | None = None
+    tiles: int | None = None
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+Operation = Callable[[Picture], Restored]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A picture that was written to `job.target`. `notes`: all remarks, of reading, restoring and writing."""
+
+    job: Job
+    restored: Restored
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture whose output is there already and decodes."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture that could not be restored; its output is as it was before. `error` may be of any class."""
+
+    job: Job
+    error: Exception
+
+
+Outcome = Done | Skipped | Failed
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How files are read and written. `max_pixels`: None is Pillow's decompression-bomb limit."""
+
+    existing: Existing = Existing.KEEP
+    strip_metadata: bool = False
+    max_pixels: int | None = None
+
+
+def run_batch(
+    plan: Plan, operation: Operation, settings: BatchSettings, stdin: BinaryIO, stdout: BinaryIO
+) -> Iterator[Outcome]:
+    """Work through the plan's jobs; one outcome each, in their order. Refusals of the plan are not repeated.
+
+    A picture that fails does not stop the others. Only an interrupt, and BrokenPipeError from `stdout`, end the batch.
+    """
+    taken = {job.target for job in plan.jobs}
+    for job in plan.jobs:
+        try:
+            yield _run_job(job, operation, settings, taken, stdin, stdout)
+        except BrokenPipeError:
+            raise
+        except MemoryError:
+            yield Failed(job, MemoryExhaustedError("memory ran out; free some and try again"))
+        except Exception as error:  # a bug met on one picture must not cost the others
+            yield Failed(job, error)
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the output is there and is a complete picture."""
+    # Its size is no reason to distrust an output, so the bomb limit does not apply.
+    return job.target is not None and job.target.exists() and decodes(job.target, max_pixels=2**62)
+
+
+def _run_job(
+    job: Job,
+    operation: Operation,
+    settings: BatchSettings,
+    taken: set[Path | None],
+    stdin: BinaryIO,
+    stdout: BinaryIO,
+) -> Outcome:
+    skip, overwrite = settings.existing is Existing.SKIP, settings.existing is not Existing.KEEP
+    if skip and is_finished(job):
+        return Skipped(job)
+    picture = read_picture(_read_stream(stdin) if job.source is None else job.source, max_pixels=settings.max_pixels)
+    notes = picture.notes
+    if job.target is None:
+        file_format, note = _stream_format(picture, settings)
+        restored = operation(picture)
+        _write_stream(stdout, encode_picture(restored.picture, file_format, strip_metadata=settings.strip_metadata))
+        return Done(job, restored, (*notes, *note, *restored.notes))
+    job, note = _settle_suffix(job, picture, settings, taken)
+    if note and skip and is_finished(job):
+        return Skipped(job)
+    assert job.target is not None
+    _prepare_folder(job.target.parent)
+    check_output(job.target, overwrite=overwrite)
+    restored = operation(picture)
+    write_picture(job.target, restored.picture, overwrite=overwrite, strip_metadata=settings.strip_metadata)
+    return Done(job, restored, (*notes, *note, *restored.notes))
+
+
+def _settle_suffix(
+    job: Job, picture: Picture, settings: BatchSettings, taken: set[Path | None]
+) -> tuple[Job, tuple[str, ...]]:
+    """The job with a suffix that can hold the picture, known before the work is done; a name that was given stays."""
+    assert job.target is not None
+    file_format = file_format_of(job.target)
+    try:
+        check_encodable(picture, file_format, strip_metadata=settings.strip_metadata)
+    except UnsupportedImageError as error:
+        if job.named:
+            raise UnsupportedImageError(f"{job.target_name}: {error}") from None
+        target = job.target.with_suffix(output_suffix_for(picture, job.target))
+        if target in taken:
+            raise OutputError(
+                f"{show_path(target)}: is the output of another input already; name one with -o"
+            ) from None
+        taken.add(target)
+        return Job(job.source, target), (f"written as {show_path(target)}, for {error}",)
+    return job, ()
+
+
+def _stream_format(picture: Picture, settings: BatchSettings) -> tuple[str, tuple[str, ...]]:
+    """The input's own format, or one that can hold the picture, with a remark."""
+    file_format = picture.metadata.file_format
+    try:
+        check_encodable(picture, file_format, strip_metadata=settings.strip_metadata)
+    except UnsupportedImageError as error:
+        suffix = output_suffix_for(picture, Path(f"stream{FORMATS[file_format].suffixes[0]}"))
+        file_format = file_format_of(Path(f"stream{suffix}"))
+        return file_format, (f"written as {file_format.upper()}, for {error}",)
+    return file_format, ()
+
+
+def _prepare_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{show_path(folder)}: cannot be made a folder ({error.strerror})") from error
+    # Found out now, not after the work.
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{show_path(folder)}: files cannot be written in this folder (permission denied)")
+
+
+def _read_stream(stdin: BinaryIO) -> bytes:
+    data = stdin.read()
+    if not data:
+        raise UnreadableImageError("standard input is empty; pipe an image into it")
+    return data
+
+
+def _write_stream(stdout: BinaryIO, data: bytes) -> None:
+    try:
+        stdout.write(data)
+        stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
+
+
+def describe_failure(failed: Failed) -> str:
+    """One printable line that names the picture and what was wrong with it."""
+    message = " ".join(str(failed.error).split())
+    if not isinstance(failed.error, RestorekitError):
+        message = f"unexpected {type(failed.error).__name__}: {message}; --verbose shows where"
+    if message.startswith((failed.job.source_name, failed.job.target_name)):
+        return message
+    return f"{failed.job.source_name}: {message}"

@@ -1,0 +1,144 @@
+"""From pixels to restored pixels: device, tile size and quality, and the network run over the tiles."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restorekit.errors import DeviceError, MemoryExhaustedError, ModelMismatchError, UsageError
+from restorekit.models import Denoiser
+from restorekit.tiling import grid_blocks
+
+CACHE_TILE = 40
+"""On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
+CUDA_TILE = 1024
+LEAST_TILE = 16
+
+
+class Quality(str, Enum):
+    """How densely patches are coded: every one, every second or every third in each direction."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+    @property
+    def stride(self) -> int:
+        """Distance of coded patches in pixels."""
+        return {Quality.FAST: 3, Quality.BALANCED: 2, Quality.BEST: 1}[self]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to run a network. `device`: auto, cpu, cuda or cuda:N; `tile`: pixels across a tile, None for automatic."""
+
+    quality: Quality = Quality.BALANCED
+    device: str = "auto"
+    tile: int | None = None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run took: the device, the number of tiles at full size, and seconds."""
+
+    device: str
+    tiles: int
+    seconds: float
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device for auto, cpu, cuda or cuda:N; auto is the first GPU, or else the CPU.
+
+    Raises:
+        DeviceError: the name means nothing, or this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
+        raise DeviceError(f"unknown device {name!r}; choose auto, cpu, cuda or cuda:N")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise DeviceError(f"device {name} is not available: no CUDA GPU was found; use --device cpu")
+        count = torch.cuda.device_count()
+        if index and int(index) >= count:
+            raise DeviceError(f"device {name} does not exist: this machine has {count}, counted from cuda:0")
+    return torch.device(name)
+
+
+def denoise_array(
+    pixels: NDArray[np.float32], sigma: float, network: Denoiser, settings: RunSettings
+) -> tuple[NDArray[np.float32], RunReport]:
+    """Denoise one image: [H, W] for a grey model or [H, W, 3] for a colour one, any size, clamped to [0, 1].
+
+    Args:
+        pixels: values in [0, 1], though noise may lead outside; the result does not.
+        sigma: standard deviation of the noise, in [0, 1].
+        network: a denoiser of as many channels.
+        settings: quality, device and tile size.
+
+    Raises:
+        ModelMismatchError: the network is for another number of channels.
+        MemoryExhaustedError: the image itself, or the smallest tile, does not fit into memory.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if channels != network.channels:
+        kinds = {1: "grey", 3: "colour"}
+        raise ModelMismatchError(
+            f"the model is for {kinds[network.channels]} images, and this one is {kinds.get(channels, channels)}"
+        )
+    device = resolve_device(settings.device)
+    started = time.perf_counter()
+    try:
+        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+        batch = image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None].contiguous()
+        estimate, tiles = denoise_batch(batch, sigma, network, settings)
+        result = estimate[0, 0] if image.ndim == 2 else estimate[0].permute(1, 2, 0)
+        restored: NDArray[np.float32] = result.cpu().numpy()
+    except MemoryError as error:
+        raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
+    return restored, RunReport(str(device), tiles, time.perf_counter() - started)
+
+
+@torch.inference_mode()
+def denoise_batch(noisy: Tensor, sigma: float, network: Denoiser, settings: RunSettings) -> tuple[Tensor, int]:
+    """Denoise images [B, C, H, W] of any size: the estimate, clamped to [0, 1], and the number of tiles."""
+    stride = settings.quality.stride
+    height, width = noisy.shape[-2:]
+    padded = _at_least(noisy, network.patch_size)
+    tile_size = settings.tile or _automatic_tile(network, noisy.shape[0], noisy.device)
+    if tile_size < LEAST_TILE:
+        raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
+    tiles = len(grid_blocks(padded.shape[-2], padded.shape[-1], network.patch_size, stride, tile_size))
+    levels = torch.full((noisy.shape[0],), sigma, device=noisy.device)
+    sums, covered = network(padded, levels, stride, tile_size)
+    return sums.div_(covered).clamp_(0, 1)[..., :height, :width], tiles
+
+
+def _automatic_tile(network: Denoiser, batch: int, device: torch.device) -> int:
+    """A tile that stays in a CPU's cache, or a large one on a GPU; smaller where less than four of it are free."""
+    if device.type == "cpu":
+        return CACHE_TILE
+    free, _ = torch.cuda.mem_get_info(device)
+    affordable = int((free / 4 / (network.tile_bytes_per_pixel * batch)) ** 0.5)
+    return max(LEAST_TILE, min(CUDA_TILE, affordable))
+
+
+def _at_least(images: Tensor, size: int) -> Tensor:
+    """Images padded at the bottom and right by reflection, as often as needed, to `size` pixels in each direction."""
+    height, width = images.shape[-2:]
+    rows = _reflected(height, max(height, size), images.device)
+    cols = _reflected(width, max(width, size), images.device)
+    return images if height >= size and width >= size else images[..., rows, :][..., cols]
+
+
+def _reflected(length: int, target: int, device: torch.device) -> Tensor:
+    """Indices 0, 1, ..., n - 1, n - 1, ..., 1, 0, 0, 1, ... up to `target` of them."""
+    index = torch.arange(target, device=device) % (2 * length)
+    return torch.minimum(index, 2 * length - 1 - index)

@@ -1,0 +1,1 @@
+"""How a prior and an observation are reconciled: one step, repeated."""

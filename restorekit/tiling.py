@@ -1,0 +1,108 @@
+"""Blocks of the patch grid: coding a large image piece by piece, each patch exactly once.
+
+A model returns, for a block, the sum of its estimates and how many estimates each pixel got (its coverage). Both are
+added up over the blocks and divided once, so that whole and tiled images agree to rounding and the border of the image,
+which fewer patches cover, needs no special case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from restorekit.errors import MemoryExhaustedError
+
+
+@dataclass(frozen=True)
+class GridBlock:
+    """`rows` x `cols` patches, `stride` pixels apart, the first with its corner at pixel (`top`, `left`)."""
+
+    top: int
+    left: int
+    rows: int
+    cols: int
+    stride: int
+
+    def window(self, patch_size: int) -> tuple[slice, slice]:
+        """The pixels that the patches of the block cover, as slices of rows and columns."""
+        height = (self.rows - 1) * self.stride + patch_size
+        width = (self.cols - 1) * self.stride + patch_size
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    def halves(self) -> tuple[GridBlock, GridBlock]:
+        """The block cut in two across its longer side. A block of a single patch cannot be cut."""
+        if self.rows >= self.cols:
+            cut = self.rows // 2
+            lower = replace(self, top=self.top + cut * self.stride, rows=self.rows - cut)
+            return replace(self, rows=cut), lower
+        cut = self.cols // 2
+        right = replace(self, left=self.left + cut * self.stride, cols=self.cols - cut)
+        return replace(self, cols=cut), right
+
+
+def grid_blocks(height: int, width: int, patch_size: int, stride: int, tile_size: int) -> list[GridBlock]:
+    """Cut the patch grid of an image into blocks that cover at most `tile_size` x `tile_size` pixels each.
+
+    Every `stride`-th row and column of patches is used, and the last ones always, so that every pixel is covered. Where
+    the last row or column falls off the regular grid it is a block of its own. Needs height, width >= patch_size.
+    """
+    per_block = max(1, (tile_size - patch_size) // stride + 1)
+    return [
+        GridBlock(top, left, rows, cols, stride)
+        for top, rows in _runs(height - patch_size, stride, per_block)
+        for left, cols in _runs(width - patch_size, stride, per_block)
+    ]
+
+
+def _runs(last: int, stride: int, per_block: int) -> list[tuple[int, int]]:
+    """The positions 0, s, 2s, ... and `last`, as runs (start, count) of at most `per_block` evenly spaced ones."""
+    regular = last // stride + 1
+    runs = [(first * stride, min(per_block, regular - first)) for first in range(0, regular, per_block)]
+    if last % stride:
+        runs.append((last, 1))
+    return runs
+
+
+def accumulate_blocks(
+    estimate: Callable[[GridBlock], tuple[Tensor, Tensor]],
+    blocks: Sequence[GridBlock],
+    patch_size: int,
+    like: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Add up the estimates of all blocks: sums [B, C, H, W] shaped like `like`, coverage [H, W].
+
+    A block for which memory runs out is cut in two and tried again, down to a single patch; only then is it a
+    `MemoryExhaustedError`.
+    """
+    sums = torch.zeros_like(like)
+    covered = torch.zeros(like.shape[-2:], dtype=like.dtype, device=like.device)
+    pending = list(reversed(blocks))
+    while pending:
+        block = pending.pop()
+        result = _unless_out_of_memory(estimate, block)
+        if result is None:
+            if block.rows * block.cols == 1:
+                raise MemoryExhaustedError("memory ran out even on the smallest tile; free some memory and try again")
+            pending.extend(reversed(block.halves()))
+            continue
+        rows, cols = block.window(patch_size)
+        sums[..., rows, cols] += result[0]
+        covered[rows, cols] += result[1]
+    return sums, covered
+
+
+def _unless_out_of_memory(
+    estimate: Callable[[GridBlock], tuple[Tensor, Tensor]], block: GridBlock
+) -> tuple[Tensor, Tensor] | None:
+    try:
+        return estimate(block)
+    except MemoryError:
+        return None
+    except RuntimeError as error:
+        # torch raises OutOfMemoryError on CUDA, but a plain RuntimeError from its CPU allocator.
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            return None
+        raise

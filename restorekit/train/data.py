@@ -1,0 +1,90 @@
+"""Training data: a folder of images, held in memory, from which random crops are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restorekit.errors import DatasetError, ImageError
+from restorekit.image import read_picture, supported_suffixes
+from restorekit.train.recipe import LEVELS, NoiseSettings
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images [C, H, W], uint8, as lists for training and validation."""
+
+    training: list[Tensor]
+    validation: list[Tensor]
+
+
+def load_split(folder: Path, channels: int, least_size: int, validation_every: int) -> Split:
+    """Read every picture under `folder`; the first and every `validation_every`-th after it are for validation.
+
+    Colour images become grey (luma of ITU-R BT.601) for a grey model; grey images cannot train a colour model.
+
+    Raises:
+        DatasetError: no folder, nothing readable in it, too few or too small pictures.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder of training images")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in supported_suffixes and path.is_file())
+    images = []
+    for path in paths:
+        try:
+            picture = read_picture(path)
+        except ImageError as error:
+            raise DatasetError(f"training image {path} cannot be used: {error}") from error
+        image = _as_channels(picture.to_float(), channels, path)
+        if min(image.shape[1:]) >= least_size:
+            images.append(image)
+    validation = images[::validation_every]
+    training = [image for index, image in enumerate(images) if index % validation_every]
+    if not training:
+        raise DatasetError(
+            f"{folder} holds {len(images)} usable pictures of at least {least_size} pixels a side; training needs two"
+        )
+    return Split(training, validation)
+
+
+def _as_channels(pixels: np.ndarray, channels: int, path: Path) -> Tensor:
+    if pixels.ndim == 3 and channels == 1:
+        pixels = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    if pixels.ndim == 2 and channels == 3:
+        raise DatasetError(f"training image {path} is grey, and a colour model learns from colour images only")
+    image = torch.from_numpy(np.ascontiguousarray(pixels))
+    image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
+    return (image * LEVELS).round().clamp(0, LEVELS).to(torch.uint8).contiguous()
+
+
+def random_crops(images: Sequence[Tensor], size: int, count: int, generator: torch.Generator) -> Tensor:
+    """Crops [count, C, size, size] in [0, 1] of random images at random places, flipped and turned at random."""
+
+    def draw(limit: int) -> int:
+        return int(torch.randint(limit, (), generator=generator))
+
+    crops = []
+    for _ in range(count):
+        image = images[draw(len(images))]
+        top, left = draw(image.shape[1] - size + 1), draw(image.shape[2] - size + 1)
+        crop = torch.rot90(image[:, top : top + size, left : left + size], draw(4), (1, 2))
+        crops.append(crop.flip(2) if draw(2) else crop)
+    return torch.stack(crops).float() / LEVELS
+
+
+def random_levels(noise: NoiseSettings, count: int, generator: torch.Generator) -> Tensor:
+    """Noise levels in [0, 1], [count], distributed as the recipe says."""
+    uniform = torch.rand(count, generator=generator)
+    return (noise.low + (noise.high - noise.low) * uniform**noise.power) / LEVELS
+
+
+def centre_crop(image: Tensor, size: int) -> Tensor:
+    """The middle `size` x `size` pixels (fewer if the image is smaller), [1, C, h, w] in [0, 1]."""
+    height, width = min(size, image.shape[1]), min(size, image.shape[2])
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    return image[None, :, top : top + height, left : left + width].float() / LEVELS

@@ -1,0 +1,352 @@
+"""The training loop: draw crops, add noise, take a step; check, backtrack and write a checkpoint now and then."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from restorekit import zoo
+from restorekit._version import __version__
+from restorekit.errors import TrainingError
+from restorekit.models import SparseCoding, build, settings_json
+from restorekit.restore.engine import resolve_device
+from restorekit.train import record
+from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from restorekit.train.compiling import compiled
+from restorekit.train.data import Split, load_split, random_crops, random_levels
+from restorekit.train.dictionary import learn_dictionary
+from restorekit.train.distributed import World, world_of
+from restorekit.train.objective import Objective
+from restorekit.train.recipe import Recipe
+from restorekit.train.schedule import average_decay, rate_factor
+from restorekit.train.soap import SOAP
+from restorekit.train.validate import validation_psnr
+
+CHECKPOINT = "checkpoint.safetensors"
+PROBE_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """Where a run stands, for the progress line.
+
+    psnr: of the training loss, a running mean over crops of all noise levels, in dB. rate: the learning-rate factor.
+    steps_per_second: over the current session. message: something to say aloud, or "".
+    """
+
+    step: int
+    steps: int
+    psnr: float
+    rate: float
+    steps_per_second: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a session ended: `finished` if the recipe's last step was taken, `interrupted` if a signal ended it."""
+
+    weights: Path
+    step: int
+    best_psnr: float
+    finished: bool
+    interrupted: bool
+
+
+def run(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    device: str = "auto",
+    report: Callable[[TrainingReport], None] = lambda _: None,
+) -> TrainingResult:
+    """Train `recipe` on the images under `data`; checkpoints, log, curves and weights go to the folder `out`.
+
+    Started by `torchrun`, the processes share the work: each draws its own crops, gradients are averaged. SIGINT and
+    SIGTERM end the run after the current step, with a checkpoint.
+
+    Raises:
+        DatasetError: nothing to train on. DeviceError: no such device.
+        TrainingError: `out` already holds a run (and `resume` is off), or the checkpoint does not belong to the recipe.
+    """
+    with world_of(resolve_device(device)) as world, _stop_signals() as stop:
+        trainer = _Trainer(recipe, data, out, world, resume, report)
+        return trainer.run(stop, max_minutes)
+
+
+class _Trainer:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        out: Path,
+        world: World,
+        resume: bool,
+        report: Callable[[TrainingReport], None],
+    ) -> None:
+        self.recipe, self.out, self.world, self.report = recipe, out, world, report
+        checkpoint = self._open(resume)
+        self.network = build(recipe.architecture, recipe.settings)
+        least = max(recipe.data.crop, self.network.patch_size)
+        self.split: Split = load_split(data, self.network.channels, least, recipe.data.validation_every)
+        self.generator = torch.Generator().manual_seed(recipe.seed + world.rank)
+        self.progress = Progress(recipe.sha256)
+        self.psnr_sum = self.psnr_count = 0.0
+        if checkpoint is None:
+            self._initialise()
+        self.network.to(world.device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimiser = self._make_optimiser()
+        self.best = _tensors(self.average)
+        self.snapshot = _tensors(self.network)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        objective: nn.Module = Objective(self.network, recipe.noise.balance)
+        if world.size > 1:
+            objective = DistributedDataParallel(objective)
+        self.objective, self.compiled = compiled(objective, world.device)
+        self.probe = self._probe_crops()
+
+    def run(self, stop: threading.Event, max_minutes: float | None) -> TrainingResult:
+        """Step until the recipe ends, the time is up or `stop` is set."""
+        started, first = time.monotonic(), self.progress.step
+        before = self.progress.seconds
+        steps = self.recipe.optimiser.steps
+        how = "compiled" if self.compiled else "not compiled (no C++ compiler, or no Triton for this GPU)"
+        self._say(0.0, f"training on {self.world.device} with {len(self.split.training)} images, step {how}")
+        while self.progress.step < steps:
+            self._step()
+            elapsed = time.monotonic() - started
+            self.progress = replace(self.progress, step=self.progress.step + 1, seconds=before + elapsed)
+            self._say((self.progress.step - first) / elapsed, "")
+            due = self.progress.step % self.recipe.safety.check_every == 0 or self.progress.step == steps
+            over = max_minutes is not None and elapsed > 60 * max_minutes
+            over = self.world.any(stop.is_set() or over)
+            if due or over:
+                self._check()
+            if over:
+                break
+        finished = self.progress.step >= steps
+        weights = self.out / f"{self.recipe.name}.safetensors"
+        if self.world.leads:
+            self._export(weights)
+        interrupted = stop.is_set() and not finished
+        return TrainingResult(weights, self.progress.step, self.progress.best_psnr, finished, interrupted)
+
+    def _open(self, resume: bool) -> Checkpoint | None:
+        path = self.out / CHECKPOINT
+        if not resume:
+            if path.exists():
+                raise TrainingError(f"{self.out} already holds a run; go on with it by --resume, or name another folder")
+            if self.world.leads:
+                self.out.mkdir(parents=True, exist_ok=True)
+            return None
+        if not path.exists():
+            return None
+        checkpoint = load_checkpoint(path)
+        if checkpoint.progress.recipe_sha256 != self.recipe.sha256:
+            raise TrainingError(f"the run in {self.out} was started from another recipe or another version of it")
+        if len(checkpoint.generators) != self.world.size:
+            raise TrainingError(f"the run in {self.out} had {len(checkpoint.generators)} processes, not {self.world.size}")
+        if self.world.leads:
+            record.truncate_log(self.out, checkpoint.progress.step)
+        return checkpoint
+
+    def _initialise(self) -> None:
+        if self.recipe.warm_start:
+            source = zoo.load_model(zoo.find(self.recipe.warm_start)).network
+            if source.settings != self.network.settings:
+                raise TrainingError(f"warm start {self.recipe.warm_start} has other settings than the recipe")
+            self.network.load_state_dict(source.state_dict())
+            return
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        self._say(0.0, "learning the initial dictionary")
+        settings = self.network.settings
+        self.network.initialise(
+            learn_dictionary(
+                self.split.training, settings.patch_size, settings.atoms, self.recipe.dictionary, generator
+            )
+        )
+
+    def _make_optimiser(self) -> SOAP:
+        settings = self.recipe.optimiser
+        named = dict(self.network.named_parameters())
+        matrices = [named.pop(name) for name in SparseCoding.MATRICES]
+        groups = [
+            {"params": matrices, "matrices": True},
+            {"params": list(named.values()), "matrices": False},
+        ]
+        return SOAP(groups, settings.betas, settings.epsilon)
+
+    def _step(self) -> None:
+        data, settings = self.recipe.data, self.recipe.optimiser
+        factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
+        for group, rate in zip(self.optimiser.param_groups, (settings.matrix_rate, settings.scalar_rate), strict=True):
+            group["lr"] = rate * factor
+        clean = random_crops(self.split.training, data.crop, data.batch, self.generator)
+        sigma = random_levels(self.recipe.noise, data.batch, self.generator)
+        noise = torch.randn(clean.shape, generator=self.generator)
+        noisy = clean + sigma[:, None, None, None] * noise
+        # Every process must draw the same stride: it follows from the step alone.
+        stride = data.strides[self.progress.step % len(data.strides)]
+        device = self.world.device
+        loss, errors = self.objective(noisy.to(device), clean.to(device), sigma.to(device), stride)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        decay = average_decay(self.progress.step, settings)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
+        self.psnr_sum += float(-10 * errors.log10().mean())
+        self.psnr_count += 1
+
+    def _check(self) -> None:
+        """Backtrack if training lost ground, else take a snapshot; validate the average; write everything down."""
+        probe = self._probe_psnr()
+        event = ""
+        if not probe > self.progress.probe_psnr - self.recipe.safety.drop:
+            event = f"training PSNR fell from {self.progress.probe_psnr:.2f} to {probe:.2f} dB: back to the last snapshot"
+            self._backtrack()
+        else:
+            self.snapshot = _tensors(self.network)
+            self.progress = replace(self.progress, probe_psnr=probe)
+        crop, levels = self.recipe.data.validation_crop, self.recipe.noise.validation
+        if self.world.leads:
+            validation = validation_psnr(self.average, self.split.validation, crop, levels, self.world.device)
+            mean = fmean(validation.values())
+        else:
+            validation, mean = {}, 0.0
+        mean = float(self.world.from_lead(torch.tensor([mean], device=self.world.device)).item())
+        if mean > self.progress.best_psnr:
+            self.best = _tensors(self.average)
+            self.progress = replace(self.progress, best_psnr=mean, best_step=self.progress.step)
+        generators = self.world.gather(self.generator.get_state())
+        if not self.world.leads:
+            return
+        rate = rate_factor(self.progress.step, self.recipe.optimiser) * self.progress.rate_scale
+        check = record.Check(
+            self.progress.step, self.progress.seconds, rate, self._mean_psnr(), probe, mean, validation, event
+        )
+        record.append_check(self.out, check)
+        record.draw_curves(self.out, self.recipe.name)
+        save_checkpoint(
+            self.out / CHECKPOINT,
+            Checkpoint(
+                self.progress,
+                _tensors(self.network),
+                _tensors(self.average),
+                self.best,
+                self._optimiser_state(),
+                self.snapshot,
+                generators,
+            ),
+        )
+        self.psnr_sum = self.psnr_count = 0.0
+        by_level = ", ".join(f"{value:.2f} at {level}" for level, value in validation.items())
+        self._say(0.0, f"step {self.progress.step}: validation {mean:.3f} dB ({by_level}){'; ' if event else ''}{event}")
+
+    def _backtrack(self) -> None:
+        self.network.load_state_dict(self.snapshot)
+        self.average.load_state_dict(self.snapshot)
+        self.optimiser.state.clear()  # The moments belong to the weights that were thrown away.
+        slower = self.progress.rate_scale * self.recipe.safety.slow_down
+        self.progress = replace(self.progress, rate_scale=slower)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.network.load_state_dict(checkpoint.network)
+        self.average.load_state_dict(checkpoint.average)
+        self.best, self.snapshot = checkpoint.best, checkpoint.snapshot
+        self.progress = checkpoint.progress
+        self.generator.set_state(checkpoint.generators[self.world.rank])
+        parameters = dict(self.network.named_parameters())
+        for key, tensor in checkpoint.optimiser.items():
+            name, _, entry = key.rpartition("/")
+            parameter = parameters[name]
+            # A step count stays where the optimiser made it: on the CPU.
+            self.optimiser.state[parameter][entry] = tensor if tensor.ndim == 0 else tensor.to(parameter.device)
+
+    def _optimiser_state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}/{entry}": tensor.clone()
+            for name, parameter in self.network.named_parameters()
+            for entry, tensor in self.optimiser.state[parameter].items()
+        }
+
+    def _probe_crops(self) -> list[Tensor]:
+        count = len(self.split.training)
+        return [self.split.training[index * count // PROBE_IMAGES] for index in range(min(PROBE_IMAGES, count))]
+
+    def _probe_psnr(self) -> float:
+        crop, levels = self.recipe.data.validation_crop, self.recipe.noise.validation
+        return fmean(validation_psnr(self.network, self.probe, crop, levels, self.world.device).values())
+
+    def _mean_psnr(self) -> float:
+        return self.psnr_sum / max(1.0, self.psnr_count)
+
+    def _say(self, steps_per_second: float, message: str) -> None:
+        if not self.world.leads:
+            return
+        settings = self.recipe.optimiser
+        rate = rate_factor(self.progress.step, settings) * self.progress.rate_scale
+        self.report(
+            TrainingReport(self.progress.step, settings.steps, self._mean_psnr(), rate, steps_per_second, message)
+        )
+
+    def _export(self, path: Path) -> None:
+        architecture, settings = settings_json(self.network)
+        card = zoo.ModelCard(
+            name=self.recipe.name,
+            architecture=architecture,
+            settings=settings,
+            task=self.recipe.task,
+            channels=self.network.channels,
+            sigma_range=(0.0, self.recipe.noise.high),
+            parameters=sum(tensor.numel() for tensor in self.best.values()),
+            description=self.recipe.description,
+            recipe=self.recipe.name,
+            recipe_sha256=self.recipe.sha256,
+            training_data=self.recipe.training_data,
+            steps=self.progress.best_step,
+            package_version=__version__,
+            licence="BSD-3-Clause",
+            measured=(),
+        )
+        zoo.save_weights(path, self.best, card)
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; outside the main thread, where signals do not arrive, nothing sets it."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,151 @@
+"""Recipes: everything that fixes a training run, read from TOML."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Mapping, TypeVar
+
+from restorekit.errors import TrainingError, UsageError
+
+LEVELS = 255.0
+"""Noise levels in recipes are on the 0..255 scale, as on the command line."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
+
+    `strides` are the strides of the patch grid to train with, one drawn for every step.
+    """
+
+    crop: int
+    batch: int
+    strides: tuple[int, ...]
+    validation_every: int
+    validation_crop: int
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """sigma = low + (high - low) u^power, u uniform in [0, 1], for each crop; on the 0..255 scale.
+
+    A crop's squared error is weighed by (sigma / 25)^-balance, so that faint and strong noise count alike.
+    """
+
+    low: float
+    high: float
+    power: float
+    balance: float
+    validation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DictionarySettings:
+    """The initial dictionary: mini-batch dictionary learning on `patches` centred patches, `passes` times over."""
+
+    patches: int
+    passes: int
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """SOAP for `steps` steps: linear warm-up, cosine decay to zero, and an exponential average of the weights.
+
+    `matrix_rate` is for dictionaries, `scalar_rate` for thresholds, momenta and gains.
+    """
+
+    steps: int
+    matrix_rate: float
+    scalar_rate: float
+    warmup: int
+    betas: tuple[float, float]
+    epsilon: float
+    average_decay: float
+
+
+@dataclass(frozen=True)
+class SafetySettings:
+    """Every `check_every` steps: validate, write a checkpoint, and backtrack if training lost `drop` dB (appendix A)."""
+
+    check_every: int
+    drop: float
+    slow_down: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run. `sha256` is the hash of the TOML text, `warm_start` a model whose numbers it begins from."""
+
+    name: str
+    task: str
+    description: str
+    training_data: str
+    seed: int
+    warm_start: str
+    architecture: str
+    settings: Mapping[str, object]
+    data: DataSettings
+    noise: NoiseSettings
+    dictionary: DictionarySettings
+    optimiser: OptimiserSettings
+    safety: SafetySettings
+    sha256: str
+
+
+def recipe_names() -> list[str]:
+    """The recipes in the package."""
+    folder = resources.files("restorekit.train") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """A recipe of the package by its name, or any TOML file by its path.
+
+    Raises:
+        UsageError: there is no such recipe.
+        TrainingError: it is not TOML, or a setting is missing, unknown or of the wrong type.
+    """
+    if name_or_path in recipe_names():
+        text = (resources.files("restorekit.train") / "recipes" / f"{name_or_path}.toml").read_text("utf-8")
+    elif name_or_path.endswith(".toml") and Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text("utf-8")
+    else:
+        raise UsageError(
+            f"no recipe {name_or_path!r}: give the path of a TOML file or one of {', '.join(recipe_names())}"
+        )
+    try:
+        return _parse(text)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"recipe {name_or_path} cannot be read: {error}") from error
+
+
+def _parse(text: str) -> Recipe:
+    table = tomllib.loads(text)
+    settings = dict(table.pop("settings"))
+    settings["knots"] = [level / LEVELS for level in settings["knots"]]
+    sections = {
+        "data": _section(DataSettings, table.pop("data")),
+        "noise": _section(NoiseSettings, table.pop("noise")),
+        "dictionary": _section(DictionarySettings, table.pop("dictionary")),
+        "optimiser": _section(OptimiserSettings, table.pop("optimiser")),
+        "safety": _section(SafetySettings, table.pop("safety")),
+    }
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    everything = {"warm_start": "", **table, **sections, "settings": MappingProxyType(settings), "sha256": digest}
+    return _section(Recipe, everything)
+
+
+_Section = TypeVar("_Section")
+
+
+def _section(kind: type[_Section], table: Mapping[str, Any]) -> _Section:
+    expected = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if odd := sorted(expected ^ set(table)):
+        raise ValueError(f"{kind.__name__} at odds in {', '.join(odd)}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})

@@ -1,0 +1,24 @@
+"""Model files: what they say about themselves, whether they can be trusted, and where they are found."""
+
+from __future__ import annotations
+
+from restorekit.zoo.card import Measurement, ModelCard
+from restorekit.zoo.catalogue import ModelFile, ShippedModel, default_model, find, locate, shipped_models
+from restorekit.zoo.load import LoadedModel, load_model
+from restorekit.zoo.weights import load_weights, read_card, save_weights
+
+__all__ = [
+    "LoadedModel",
+    "Measurement",
+    "ModelCard",
+    "ModelFile",
+    "ShippedModel",
+    "default_model",
+    "find",
+    "load_model",
+    "load_weights",
+    "locate",
+    "read_card",
+    "save_weights",
+    "shipped_models",
+]

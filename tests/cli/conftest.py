@@ -1,0 +1,64 @@
+"""Ways to run the command line, with tiny models in place of the shipped ones."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from cli_runs import REPOSITORY, Result, write_tiny_model
+from typer.testing import CliRunner
+
+from restorekit.cli.app import app
+from restorekit.zoo import catalogue
+
+
+@pytest.fixture(scope="session")
+def weights_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    write_tiny_model(folder / "denoise-gray-sc.safetensors", "denoise-gray-sc", 1)
+    write_tiny_model(folder / "denoise-color-sc.safetensors", "denoise-color-sc", 3)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path, monkeypatch, weights_folder):
+    """Run in an empty folder, with tiny models in place of the shipped ones."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalogue, "weights_folder", lambda: weights_folder)
+
+
+@pytest.fixture
+def run():
+    """Run the command line in this process."""
+
+    def run_in_process(*arguments, stdin=b""):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return Result(result.exit_code, result.stdout_bytes, result.stderr)
+
+    return run_in_process
+
+
+@pytest.fixture
+def grey_model(weights_folder):
+    """The path of a tiny model, for processes that would take the shipped one."""
+    return weights_folder / "denoise-gray-sc.safetensors"
+
+
+@pytest.fixture
+def start():
+    """Start the command line in a process of its own: `start(*arguments, **Popen's options)`."""
+    processes = []
+
+    def start_process(*arguments, **options):
+        settings = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+        command = [sys.executable, "-m", "restorekit", *map(os.fspath, arguments)]
+        process = subprocess.Popen(command, env=environment, **settings)
+        processes.append(process)
+        return process
+
+    yield start_process
+    for process in processes:
+        process.kill()
+        process.communicate()

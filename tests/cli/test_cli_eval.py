@@ -1,0 +1,77 @@
+"""`restorekit eval denoise`: the table, the JSON and the page."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_runs import write_image
+
+
+@pytest.fixture
+def data():
+    write_image("data/a.png", shape=(20, 24))
+    write_image("data/b.png", shape=(20, 24, 3))
+    return "data"
+
+
+def test_table_json_and_report(run, data):
+    options = ("--sigma", "15", "--sigma", "25", "--against", "noisy", "--json", "out.json", "--report", "out.html")
+    result = run("eval", "denoise", "--data", data, *options)
+    assert (result.code, result.stdout) == (0, b"")
+    document = json.loads(Path("out.json").read_text("utf-8"))
+    figures = {(entry["method"], entry["sigma"]): entry["psnr"] for entry in document["results"]}
+    assert set(figures) == {(name, level) for name in ("noisy", "default (balanced)") for level in (15, 25)}
+    assert f"{figures['noisy', 25]:.2f} dB" in result.stderr
+    assert "sigma 15" in result.stderr
+    assert Path("out.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_models_and_qualities_are_repeatable_and_json_goes_to_standard_output(run):
+    write_image("data/a.png", shape=(20, 24))
+    options = ("--model", "denoise-gray-sc", "--quality", "fast", "--quality", "best", "--json", "-", "--quiet")
+    result = run("eval", "denoise", "--data", "data", "--sigma", "25", "--seed", "3", *options)
+    assert (result.code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    assert [entry["method"] for entry in document["results"]] == ["denoise-gray-sc (fast)", "denoise-gray-sc (best)"]
+    assert document["seed"] == 3
+
+
+def test_what_cannot_be_read_is_named(run, data):
+    Path("data/c.png").write_bytes(b"")
+    result = run("eval", "denoise", "--data", data, "--sigma", "25")
+    assert result.code == 0
+    assert "left out c.png: the file is empty" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--sigma", "0"), 2, "sigma 0 is not a noise level"),
+        (("--sigma", "80"), 2, "sigma 80 is not a noise level that denoise-gray-sc was made for"),
+        (("--sigma", "25", "--sigma", "25"), 2, "noise levels must be different"),
+        (("--sigma", "25", "--against", "median"), 2, "no baseline is named 'median'"),
+        (("--sigma", "25", "--quality", "ultra"), 2, "use one of fast, balanced, best"),
+        (
+            ("--sigma", "25", "--model", "denoise-gray-sc"),
+            1,
+            "a colour picture, but denoise-gray-sc is a model for grey ones",
+        ),
+        (("--sigma", "25", "--json", "data/a.png"), 1, "already exists"),
+        (("--sigma", "25", "--report", "missing/out.html"), 1, "there is no folder"),
+        (("--sigma", "25", "--data", "missing"), 1, "missing: no such folder"),
+    ],
+)
+def test_faults(run, data, options, code, message):
+    result = run("eval", "denoise", "--data", data, *options)
+    assert result.code == code
+    assert len(result.stderr.splitlines()) == len(result.errors) == 1
+    assert message in result.stderr
+
+
+def test_existing_figures_are_replaced_knowingly(run, data):
+    Path("out.json").write_text("{}")
+    options = ("--data", data, "--sigma", "25", "--json", "out.json")
+    assert run("eval", "denoise", *options).code == 1
+    assert Path("out.json").read_text() == "{}"
+    assert run("eval", "denoise", *options, "--overwrite").code == 0
+    assert json.loads(Path("out.json").read_text("utf-8"))["task"] == "denoise"

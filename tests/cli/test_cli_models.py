@@ -1,0 +1,76 @@
+"""`restorekit models`: list, info, path, fetch, check."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_runs import write_tiny_model
+
+
+@pytest.mark.parametrize("command", [("models",), ("models", "list")])
+def test_list(run, command):
+    result = run(*command)
+    table = result.stdout.decode()
+    assert result.code == 0
+    assert "denoise-gray-sc" in table
+    assert "denoise-color-sc" in table
+    assert "0 to 75" in table
+    assert "BSD68, best: 28.57 at 25, 25.60 at 50" in table
+
+
+def test_list_as_json(run, weights_folder):
+    color, gray = json.loads(run("models", "--json").stdout)
+    assert (color["name"], color["channels"]) == ("denoise-color-sc", 3)
+    assert gray["path"] == str(weights_folder / "denoise-gray-sc.safetensors")
+
+
+def test_info(run):
+    result = run("models", "info", "denoise-gray-sc")
+    text = result.stdout.decode()
+    assert result.code == 0
+    for part in ("A tiny model", "sparse-coding", "knots [0 0.1]", "BSD-3-Clause", "25, best: 28.57 dB, SSIM 0.8100"):
+        assert part in text
+    document = json.loads(run("models", "info", "denoise-gray-sc", "--json").stdout)
+    assert document["measured"][1] == {
+        "dataset": "BSD68",
+        "sigma": 50.0,
+        "quality": "best",
+        "psnr": 25.6,
+        "ssim": None,
+    }
+
+
+def test_path(run, weights_folder):
+    result = run("models", "path", "denoise-gray-sc")
+    assert result.stdout.decode() == f"{weights_folder / 'denoise-gray-sc.safetensors'}\n"
+    assert result.stderr == ""
+
+
+def test_check(run):
+    path = write_tiny_model(Path("model.safetensors"))
+    assert "tiny: good (model.safetensors)" in run("models", "check", path).stderr
+    result = run("models", "check", path, "--sha256", "0" * 64)
+    assert result.code == 1
+    assert "not the 000" in result.errors[0]
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    result = run("models", "check", path)
+    assert result.code == 1
+    assert "damaged" in result.errors[0]
+    assert "Traceback" in run("models", "check", path, "--verbose").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("denoise-grey-sc", 2, "did you mean denoise-gray-sc?"),
+        ("missing.safetensors", 2, "no such file"),
+        ("org/name", 2, "offline"),
+    ],
+)
+def test_models_that_are_not_there(run, monkeypatch, name, code, message):
+    monkeypatch.setenv("HF_HOME", str(Path("cache").absolute()))
+    result = run("models", "path", name, "--offline")
+    assert result.code == code
+    assert len(result.stderr.splitlines()) == len(result.errors) == 1
+    assert message in result.stderr

@@ -1,0 +1,115 @@
+"""Which model a picture gets, and at which noise level."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
+from restorekit.image import Metadata, Picture
+from restorekit.models import SparseCoding, SparseCodingSettings
+from restorekit.restore import denoise
+from restorekit.restore.denoise import Denoise, DenoiseArray, ModelChoice
+from restorekit.restore.engine import RunSettings
+from restorekit.zoo import LoadedModel, ModelCard
+
+CARD = ModelCard(
+    name="tiny",
+    architecture="sparse-coding",
+    settings={},
+    task="denoise",
+    channels=1,
+    sigma_range=(2.0, 50.0),
+    parameters=0,
+    description="",
+    recipe="",
+    recipe_sha256="0" * 64,
+    training_data="",
+    steps=0,
+    package_version="0",
+    licence="",
+)
+GREY = Picture(np.full((8, 9), 100, np.uint8), Metadata("png"))
+COLOUR = Picture(np.full((8, 9, 3), 100, np.uint8), Metadata("png"))
+
+
+def network(channels):
+    return SparseCoding(SparseCodingSettings(channels, patch_size=3, atoms=2, steps=1, knots=(0.0,), scales=1))
+
+
+@pytest.fixture
+def shelf(monkeypatch):
+    """The models that can be found, by name."""
+    models = {
+        "tiny": LoadedModel(CARD, network(1), Path("tiny")),
+        "denoise-gray-sc": LoadedModel(replace(CARD, name="denoise-gray-sc"), network(1), Path("gray")),
+        "denoise-color-sc": LoadedModel(replace(CARD, name="denoise-color-sc", channels=3), network(3), Path("color")),
+    }
+
+    def load(name):
+        if name not in models:
+            raise ModelNotFoundError(f"no model is called {name}")
+        return models[name]
+
+    monkeypatch.setattr(denoise, "find", lambda name, offline: name)
+    monkeypatch.setattr(denoise, "load_model", load)
+    return models
+
+
+def test_the_default_model_is_that_of_the_picture(shelf):
+    operation = Denoise(0.1, ModelChoice(None), RunSettings())
+    assert operation(GREY).model == "denoise-gray-sc"
+    assert operation(COLOUR).model == "denoise-color-sc"
+    assert operation(COLOUR).picture.pixels.shape == (8, 9, 3)
+
+
+def test_a_default_model_is_missed_only_when_needed(shelf):
+    del shelf["denoise-color-sc"]
+    operation = Denoise(0.1, ModelChoice(None), RunSettings())
+    assert operation(GREY).sigma == 0.1
+    with pytest.raises(ModelNotFoundError):
+        operation(COLOUR)
+
+
+def test_a_model_of_another_task_or_channel_count(shelf):
+    shelf["tiny"] = replace(shelf["tiny"], card=replace(CARD, task="demosaic"))
+    with pytest.raises(ModelMismatchError, match="is a model to demosaic, not to denoise; denoise-gray-sc and"):
+        Denoise(0.1, ModelChoice("tiny"), RunSettings())
+    with pytest.raises(ModelMismatchError, match="a grey picture, but denoise-color-sc is a model for colour ones"):
+        Denoise(0.1, ModelChoice("denoise-color-sc"), RunSettings())(GREY)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -0.1, 1.9 / 255, 50.1 / 255, float("nan"), 1e6])
+def test_levels_a_model_was_not_made_for(shelf, sigma):
+    with pytest.raises(UsageError, match=r"use a number from 2 up to 50 \(on the scale 0..255\), or auto"):
+        Denoise(sigma, ModelChoice("tiny"), RunSettings())
+
+
+def test_the_ends_of_the_range_are_in_it(shelf):
+    for level in (2, 50):
+        assert Denoise(level / 255, ModelChoice("tiny"), RunSettings())(GREY).sigma == level / 255
+
+
+@pytest.mark.parametrize(
+    ("estimate", "taken", "note"),
+    [
+        (10 / 255, 10 / 255, "noise estimated as sigma 10"),
+        (0.0, 2 / 255, "noise estimated as sigma 0, taken as 2, the nearest that tiny was made for"),
+        (60 / 255, 50 / 255, "noise estimated as sigma 60, taken as 50, the nearest that tiny was made for"),
+    ],
+)
+def test_an_estimate_is_clipped_and_told(shelf, monkeypatch, estimate, taken, note):
+    monkeypatch.setattr(denoise, "estimate_sigma", lambda pixels: estimate)
+    restored = Denoise(None, ModelChoice("tiny"), RunSettings())(GREY)
+    assert (restored.sigma, restored.notes) == (taken, (note,))
+
+
+def test_as_a_method_to_be_measured(shelf):
+    noisy = np.full((8, 9), 0.4, np.float32)
+    method = DenoiseArray(ModelChoice(None), RunSettings())
+    assert method.name == "default (balanced)"
+    assert method(noisy, 0.1).shape == (8, 9)
+    assert DenoiseArray(ModelChoice("tiny"), RunSettings()).name == "tiny (balanced)"
+    with pytest.raises(ModelMismatchError):
+        DenoiseArray(ModelChoice("tiny"), RunSettings())(np.stack([noisy] * 3, -1), 0.1)

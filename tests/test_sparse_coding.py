@@ -1,0 +1,98 @@
+import math
+
+import pytest
+import torch
+
+from restorekit.errors import WeightsError
+from restorekit.models import build, settings_json
+from tests.tiny import tiny_network
+
+
+def average(network: torch.nn.Module, noisy: torch.Tensor, sigma: torch.Tensor, stride: int, tile: int) -> torch.Tensor:
+    sums, covered = network(noisy, sigma, stride, tile)
+    assert float(covered.min()) >= 1
+    return sums / covered
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scales", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(("height", "width"), [(5, 5), (5, 33), (23, 38), (41, 27)])
+def test_tiled_and_whole_agree(channels: int, scales: int, stride: int, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    network = tiny_network(channels, scales)
+    noisy = torch.rand(2, channels, height, width)
+    sigma = torch.tensor([0.05, 0.2])
+    whole = average(network, noisy, sigma, stride, 1000)
+    for tile in (5, 6, 11, 16, 29):
+        assert torch.allclose(average(network, noisy, sigma, stride, tile), whole, atol=1e-5)
+
+
+def test_a_batch_is_its_images_one_by_one() -> None:
+    torch.manual_seed(0)
+    network = tiny_network()
+    noisy, sigma = torch.rand(3, 1, 24, 31), torch.tensor([0.02, 0.1, 0.25])
+    together = average(network, noisy, sigma, 1, 16)
+    for index in range(3):
+        alone = average(network, noisy[index : index + 1], sigma[index : index + 1], 1, 16)
+        assert torch.allclose(together[index], alone[0], atol=1e-5)
+
+
+def test_whole_crops_report_what_they_leave_uncovered() -> None:
+    sums, covered = tiny_network()(torch.rand(1, 1, 23, 24), torch.tensor([0.1]), stride=3)
+    assert float(covered[:23, :23].min()) >= 1
+    assert float(covered[:, 23:].max()) == 0
+    assert float(sums[..., 23:].abs().max()) == 0
+
+
+def test_a_constant_image_passes_unchanged() -> None:
+    image = torch.full((1, 1, 30, 30), 0.4)
+    assert torch.allclose(average(tiny_network(), image, torch.tensor([0.1]), 1, 64), image, atol=1e-6)
+
+
+def test_means_from_the_coarser_scale_carry_less_noise() -> None:
+    torch.manual_seed(0)
+    noisy = 0.5 + 0.2 * torch.randn(1, 1, 96, 96)
+    errors = []
+    for scales in (1, 3):
+        network = tiny_network(scales=scales)
+        network.synthesis.zero_()  # Nothing but the means is left of the estimate.
+        error = average(network, noisy, torch.tensor([0.2]), 1, 200) - 0.5
+        errors.append(float(error.square().mean().sqrt()))
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_the_initial_dictionary_has_spectral_norm_one() -> None:
+    network = tiny_network()
+    assert math.isclose(float(torch.linalg.matrix_norm(network.dictionary, 2)), 1, rel_tol=1e-5)
+    assert torch.equal(network.analysis, network.dictionary.T)
+    assert torch.equal(network.synthesis, network.dictionary)
+
+
+def test_a_network_is_rebuilt_from_its_settings() -> None:
+    network = tiny_network(3)
+    architecture, settings = settings_json(network)
+    again = build(architecture, settings)
+    assert again.settings == network.settings
+    assert set(again.state_dict()) == set(network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("atoms", 0, "atoms"),
+        ("steps", "many", "steps"),
+        ("knots", [], "knots"),
+        ("knots", [0.3, 0.1], "increase"),
+        ("colour", 1, "colour"),
+    ],
+)
+def test_settings_that_describe_no_network_are_refused(key: str, value: object, message: str) -> None:
+    _, settings = settings_json(tiny_network())
+    with pytest.raises(WeightsError, match=message):
+        build("sparse-coding", {**settings, key: value})
+
+
+def test_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(WeightsError, match="sparse-coding"):
+        build("transformer", {})

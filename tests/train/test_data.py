@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restorekit.errors import DatasetError
+from restorekit.image import Metadata, Picture, write_picture
+from restorekit.train.data import load_split, random_crops, random_levels
+from restorekit.train.recipe import NoiseSettings
+
+
+def test_training_and_validation_share_no_image(photographs: Path) -> None:
+    split = load_split(photographs, channels=1, least_size=17, validation_every=4)
+    assert (len(split.training), len(split.validation)) == (6, 2)
+    for image in split.validation:
+        assert not any(torch.equal(image, other) for other in split.training)
+
+
+def test_crops_are_pieces_of_the_images_turned_or_flipped() -> None:
+    image = torch.arange(20 * 20, dtype=torch.uint8).reshape(1, 20, 20)
+    crops = random_crops([image], 20, 64, torch.Generator().manual_seed(0)) * 255
+    ways = {tuple(crop.round().int().flatten().tolist()) for crop in crops}
+    expected = set()
+    for turns in range(4):
+        for flip in (False, True):
+            turned = torch.rot90(image, turns, (1, 2))
+            turned = turned.flip(2) if flip else turned
+            expected.add(tuple(turned.int().flatten().tolist()))
+    assert ways == expected
+
+
+def test_levels_stay_in_their_range() -> None:
+    noise = NoiseSettings(low=5, high=60, power=1.5, balance=1.2, validation=(25,))
+    levels = 255 * random_levels(noise, 1000, torch.Generator().manual_seed(0))
+    assert 5 <= float(levels.min()) < 6
+    assert 59 < float(levels.max()) <= 60
+
+
+def test_colour_teaches_a_grey_model_but_grey_no_colour_model(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    for index in range(2):
+        write_picture(tmp_path / f"{index}.png", Picture(pixels, Metadata("png")), overwrite=False)
+    split = load_split(tmp_path, channels=1, least_size=17, validation_every=2)
+    luma = np.rint(pixels @ np.array([0.299, 0.587, 0.114]))
+    assert np.abs(split.training[0][0].numpy() - luma).max() <= 1
+    write_picture(tmp_path / "grey.png", Picture(pixels[..., 0], Metadata("png")), overwrite=False)
+    with pytest.raises(DatasetError, match=r"grey\.png"):
+        load_split(tmp_path, channels=3, least_size=17, validation_every=2)
+
+
+@pytest.mark.parametrize("least_size", [17, 41])
+def test_a_folder_without_enough_pictures_is_refused(tmp_path: Path, photographs: Path, least_size: int) -> None:
+    folder = tmp_path / "empty" if least_size == 17 else photographs
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(DatasetError, match=str(least_size)):
+        load_split(folder, channels=1, least_size=least_size, validation_every=4)
+    with pytest.raises(DatasetError, match="not a folder"):
+        load_split(tmp_path / "nowhere", channels=1, least_size=17, validation_every=4)
+
+
+def test_an_unreadable_picture_is_named(photographs: Path) -> None:
+    (photographs / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(DatasetError, match=r"bad\.png"):
+        load_split(photographs, channels=1, least_size=17, validation_every=4)

@@ -1,0 +1,153 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from restorekit import train, zoo
+from restorekit.errors import TrainingError
+from restorekit.train import checkpoint as checkpoints
+from restorekit.train import compiling
+from restorekit.train.loop import CHECKPOINT
+from restorekit.train.record import read_log
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling takes longer than all the steps of these tests."""
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    found = checkpoints.load_checkpoint(path / CHECKPOINT)
+    return {
+        f"{group}/{name}": tensor for group in checkpoints.GROUPS for name, tensor in getattr(found, group).items()
+    } | {"generators": found.generators}
+
+
+def test_a_run_leaves_weights_log_and_curves(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    steps = []
+    result = train.run(recipe, photographs, tmp_path / "run", report=lambda report: steps.append(report.step))
+    assert result.finished
+    assert not result.interrupted
+    assert steps[-1] == 12
+    assert [check.step for check in read_log(tmp_path / "run")] == [4, 8, 12]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+    model = zoo.load_model(result.weights)
+    assert model.card.name == "tiny"
+    assert model.card.recipe_sha256 == recipe.sha256
+    assert model.card.parameters == sum(p.numel() for p in model.network.parameters())
+    best = max(read_log(tmp_path / "run"), key=lambda check: check.validation_psnr)
+    assert model.card.steps == best.step
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    train.run(recipe, photographs, tmp_path / "whole")
+    first = train.run(recipe, photographs, tmp_path / "parts", report=_interrupt_at(5))
+    assert first.interrupted
+    assert first.step == 5
+    second = train.run(recipe, photographs, tmp_path / "parts", resume=True)
+    assert second.finished
+    whole, parts = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        if not name.startswith(("best/", "snapshot/")):  # Taken at the interruption too, if it was better.
+            assert torch.equal(tensor, parts[name]), name
+
+
+def _interrupt_at(step: int):
+    def report(report: train.TrainingReport) -> None:
+        if report.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report
+
+
+def test_time_limits_a_session_and_the_next_goes_on(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    result = train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
+    assert (result.step, result.finished, result.interrupted) == (1, False, False)
+    assert train.run(recipe, photographs, tmp_path / "run", resume=True).finished
+
+
+def test_a_run_is_not_overwritten_nor_mixed_with_another_recipe(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
+    with pytest.raises(TrainingError, match="--resume"):
+        train.run(recipe, photographs, tmp_path / "run")
+    with pytest.raises(TrainingError, match="another recipe"):
+        train.run(replace(recipe, sha256="0" * 64), photographs, tmp_path / "run", resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
+    path = tmp_path / "run" / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        train.run(recipe, photographs, tmp_path / "run", resume=True)
+
+
+def test_it_backtracks_and_slows_down_when_training_diverges(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
+    reckless = replace(recipe, optimiser=replace(recipe.optimiser, matrix_rate=3.0, warmup=1))
+    result = train.run(reckless, photographs, tmp_path / "run", resume=True)
+    found = checkpoints.load_checkpoint(tmp_path / "run" / CHECKPOINT)
+    assert result.finished
+    assert found.progress.rate_scale == pytest.approx(0.8**3)
+    assert all("snapshot" in check.event for check in read_log(tmp_path / "run")[1:])
+    for name, tensor in found.network.items():
+        assert torch.equal(tensor, found.snapshot[name])
+
+
+def test_warm_start_begins_from_a_model(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    first = train.run(recipe, photographs, tmp_path / "first")
+    still = replace(recipe.optimiser, matrix_rate=0.0, scalar_rate=0.0, steps=1)
+    warm = replace(recipe, warm_start=str(first.weights), optimiser=still)
+    second = train.run(warm, photographs, tmp_path / "second")
+    before, after = zoo.load_model(first.weights), zoo.load_model(second.weights)
+    for name, tensor in before.network.state_dict().items():
+        assert torch.equal(tensor, after.network.state_dict()[name])
+
+
+def test_two_processes_share_a_run(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    script = tmp_path / "share.py"
+    script.write_text(
+        "import sys, pathlib\n"
+        "from restorekit import train\n"
+        "from restorekit.train import compiling\n"
+        "compiling.shutil.which = lambda name: None\n"
+        "recipe, data, out = sys.argv[1:4]\n"
+        "train.run(train.load_recipe(recipe), pathlib.Path(data), pathlib.Path(out), device='cpu')\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(recipe_file), str(photographs), str(tmp_path / "run")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [4, 8, 12]
+    assert len(checkpoints.load_checkpoint(tmp_path / "run" / CHECKPOINT).generators) == 2

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from zoo_files import card, write_model
+
+from restorekit.errors import ModelNotFoundError, UsageError, WeightsError
+from restorekit.zoo import ShippedModel, catalogue, default_model, find, load_model, locate, shipped_models
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose only shipped model is `tiny`."""
+    folder = tmp_path / "package" / "weights"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(catalogue, "_PACKAGE", folder.parent)
+    monkeypatch.chdir(tmp_path)
+    return write_model(folder / "tiny.safetensors")
+
+
+def test_default_models() -> None:
+    assert default_model("denoise", 1) == "denoise-gray-sc"
+    assert default_model("denoise", 3) == "denoise-color-sc"
+    with pytest.raises(
+        ModelNotFoundError, match="no default model for denoise with 2 channels; there is: denoise with 1"
+    ):
+        default_model("denoise", 2)
+
+
+def test_every_model_of_the_checkout_loads_under_its_own_name() -> None:
+    for model in shipped_models():
+        assert model.path.stem == model.card.name
+        assert load_model(find(model.card.name)).card == model.card
+
+
+def test_shipped_models(shipped: Path) -> None:
+    assert shipped_models() == (ShippedModel(card(), shipped),)
+    assert locate("tiny") == catalogue.ModelFile(shipped, None)
+
+
+def test_the_weights_of_a_checkout_lie_beside_the_package(shipped: Path, tmp_path: Path) -> None:
+    shipped.unlink()
+    shipped.parent.rmdir()
+    assert shipped_models() == ()
+    (tmp_path / "weights").mkdir()
+    path = write_model(tmp_path / "weights" / "tiny.safetensors")
+    assert find("tiny") == path
+
+
+def test_a_damaged_shipped_file_is_named(shipped: Path) -> None:
+    shipped.write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"tiny\.safetensors: empty"):
+        shipped_models()
+
+
+def test_unknown_names(shipped: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"no model is called 'tinny'; did you mean tiny\? Known are tiny, "):
+        find("tinny")
+    for name in ("something-else", "", "..", "a\nb", "x" * 500, "nul\0"):
+        with pytest.raises(
+            ModelNotFoundError, match=r"Known are tiny, the path of a \.safetensors file, and org/name"
+        ) as e:
+            find(name)
+        assert str(e.value).isprintable()
+
+
+def test_paths(shipped: Path, tmp_path: Path) -> None:
+    local = write_model(Path("mine.safetensors"))
+    bare = write_model(Path("bare"))
+    assert find("mine.safetensors") == local
+    assert find("./bare") == bare
+    assert find(bare) == bare
+    assert find(str(tmp_path / "mine.safetensors")).samefile(local)
+
+
+def test_a_name_is_not_taken_for_a_file(shipped: Path) -> None:
+    write_model(Path("tiny"))
+    assert find("tiny") == shipped
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "none.safetensors",
+        "./none",
+        "/none/at/all",
+        "a/b/c/d.safetensors",
+        "weights/none.safetensors",
+        "../x",
+        "a/b/",
+        "a/" + "x" * 500 + ".safetensors",
+        "a/\0",
+    ],
+)
+def test_missing_files(shipped: Path, name: str) -> None:
+    with pytest.raises(
+        ModelNotFoundError, match=r": no such file; a model on the Hugging Face hub is written org/name\["
+    ):
+        find(name)
+
+
+def test_a_path_object_is_never_a_name(shipped: Path) -> None:
+    for path in (Path("tiny"), Path("org/name")):
+        with pytest.raises(ModelNotFoundError, match="no such file"):
+            find(path)
+
+
+def test_what_is_no_regular_file(shipped: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="a folder, not a model"):
+        find(tmp_path)
+    os.mkfifo("fifo.safetensors")
+    with pytest.raises(ModelNotFoundError, match="not a regular file"):
+        find("fifo.safetensors")
+
+
+def test_the_sha256_is_checked_wherever_the_file_is(shipped: Path) -> None:
+    right = hashlib.sha256(shipped.read_bytes()).hexdigest()
+    assert find("tiny", sha256=right) == find(shipped, sha256=right) == shipped
+    with pytest.raises(WeightsError, match=f"has sha256 {right}, not the 000"):
+        find("tiny", sha256="0" * 64)
+
+
+def test_a_revision_is_for_the_hub_only(shipped: Path) -> None:
+    for name in ("tiny", shipped):
+        with pytest.raises(UsageError, match="is not on the hub, so it has no revision 'v1'"):
+            find(name, revision="v1")
+
+
+def test_the_hub_client_is_imported_late() -> None:
+    code = "import sys, restorekit.zoo as zoo; zoo.shipped_models(); sys.exit('huggingface_hub' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)

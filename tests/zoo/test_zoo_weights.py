@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from zoo_files import card, forge, network, write_model
+
+from restorekit.errors import OutputError, WeightsError
+from restorekit.zoo import load_weights, read_card, save_weights
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "tiny.safetensors")
+
+
+def refusal(path: Path) -> str:
+    """Why the file is refused, in one line that names it."""
+    with pytest.raises(WeightsError) as caught:
+        load_weights(path)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert path.stem in message
+    return message
+
+
+def test_card_and_tensors_survive(path: Path) -> None:
+    found, tensors = load_weights(path)
+    assert found == read_card(path) == card()
+    expected = network().state_dict()
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name]) for name in expected)
+
+
+def test_the_checksum_is_the_documented_one(path: Path) -> None:
+    forged = forge(path.with_name("forged.safetensors"), network().state_dict(), card().to_json())
+    assert load_weights(forged)[0] == card()
+
+
+def test_views_and_shared_tensors_are_saved(tmp_path: Path) -> None:
+    matrix = torch.arange(6.0).reshape(2, 3)
+    save_weights(tmp_path / "a.safetensors", {"a": matrix.T, "b": matrix[:, 0], "c": matrix}, card())
+    assert torch.equal(load_weights(tmp_path / "a.safetensors")[1]["a"], matrix.T)
+
+
+def test_saving_replaces_and_leaves_nothing_else(path: Path) -> None:
+    save_weights(path, {"a": torch.zeros(2)}, card())
+    assert list(load_weights(path)[1]) == ["a"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.tensor([float("nan")]), torch.tensor([float("inf")]), torch.zeros(1).double()]
+)
+def test_what_could_not_be_loaded_is_not_saved(path: Path, tensor: torch.Tensor) -> None:
+    before = path.read_bytes()
+    with pytest.raises(WeightsError, match=r"tiny.safetensors: tensor 'a'"):
+        save_weights(path, {"a": tensor}, card())
+    with pytest.raises(WeightsError, match=r"tiny.safetensors: the model card has channels = 2"):
+        save_weights(path, {"a": torch.zeros(1)}, card(channels=2))
+    assert path.read_bytes() == before
+
+
+def test_saving_into_no_folder_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="there is no folder"):
+        save_weights(tmp_path / "nowhere" / "a.safetensors", {"a": torch.zeros(1)}, card())
+
+
+def test_a_flipped_bit_anywhere_is_noticed(path: Path) -> None:
+    data = path.read_bytes()
+    for position in range(0, len(data), 3):  # 3 and 8 have no common divisor, so every bit of a byte has its turn
+        flipped = bytearray(data)
+        flipped[position] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        refusal(path)
+
+
+def test_a_flipped_bit_in_the_numbers_says_so(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert "damaged: the checksum" in refusal(path)
+    assert read_card(path) == card()
+
+
+def test_truncated_files_are_refused(path: Path) -> None:
+    data = path.read_bytes()
+    for size in (1, 8, 9, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:size])
+        assert "truncated" in refusal(path) or "only the first bytes" in refusal(path)
+    path.write_bytes(data + b"\0")
+    refusal(path)
+
+
+def test_an_empty_file_is_refused(path: Path) -> None:
+    path.write_bytes(b"")
+    assert "empty (zero bytes); expected a .safetensors file" in refusal(path)
+
+
+def test_pickles_are_refused_and_not_opened(path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(path.with_name("sprung")),)
+
+    archive = io.BytesIO()
+    torch.save({"weight": torch.zeros(2), "trap": Trap()}, archive)
+    legacy = io.BytesIO()
+    torch.save({"weight": torch.zeros(2)}, legacy, _use_new_zipfile_serialization=False)
+    for data in (archive.getvalue(), legacy.getvalue(), *(pickle.dumps(Trap(), protocol) for protocol in (2, 3, 4, 5))):
+        path.write_bytes(data)
+        assert "is a pickle, which restorekit never opens" in refusal(path)
+    assert not path.with_name("sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>Log in</body></html>", "web page"),
+        (b"\xef\xbb\xbf\r\n <html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"Not found", "not a safetensors file"),
+        (b"\xff" * 600, "not a safetensors file"),
+        (b"\x05\0\0\0\0\0\0\0{bad}", "not valid JSON"),
+        (b"\x02\0\0\0\0\0\0\0{}", "without a restorekit model card"),
+    ],
+)
+def test_other_files_are_refused(path: Path, data: bytes, reason: str) -> None:
+    path.write_bytes(data)
+    assert reason in refusal(path)
+    with pytest.raises(WeightsError, match=reason):
+        read_card(path)
+
+
+def test_foreign_safetensors_are_refused(path: Path) -> None:
+    for metadata in (None, {"format": "pt"}, {"restorekit.card": card().to_json()}):
+        path.write_bytes(safetensors.torch.save({"a": torch.zeros(1)}, metadata))
+        assert "without a restorekit model card" in refusal(path)
+
+
+def test_wrong_numbers_are_refused(path: Path) -> None:
+    text = card().to_json()
+    assert "tensor 'a' holds NaN" in refusal(forge(path, {"a": torch.tensor([1, float("nan")])}, text))
+    assert "tensor 'a' holds NaN or inf" in refusal(forge(path, {"a": torch.tensor(float("-inf"))}, text))
+    assert "tensor 'a' is of type F16; expected F32" in refusal(forge(path, {"a": torch.zeros(1).half()}, text))
+    assert "tensor 'a' is of type I64; expected F32" in refusal(forge(path, {"a": torch.zeros(1).long()}, text))
+
+
+def test_a_bad_card_is_refused(path: Path) -> None:
+    assert "not valid JSON" in refusal(forge(path, {"a": torch.zeros(1)}, "{"))
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert "not a regular file" in refusal(tmp_path / "fifo")
+    assert "not a regular file" in refusal(tmp_path)
+    assert "No such file" in refusal(tmp_path / "nowhere")
+    assert "Not a directory" in refusal(write_model(tmp_path / "a.safetensors") / "below")
+
+
+def test_names_with_newlines_stay_on_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a\nb"
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError) as caught:
+        load_weights(path)
+    assert str(caught.value).isprintable()
