@@ -1,0 +1,30 @@
+"""Image restoration with small, readable, unrolled networks.
+
+>>> import restorekit
+>>> clean = restorekit.denoise(noisy, sigma=25)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from restorekit._version import __version__
+from restorekit.errors import RestorekitError
+
+if TYPE_CHECKING:
+    from restorekit.api import denoise, load
+
+__all__ = ["RestorekitError", "__version__", "denoise", "load"]
+
+
+def __getattr__(name: str) -> object:
+    # torch takes a second to import; `restorekit --help` should not wait for it.
+    if name in ("denoise", "load"):
+        from restorekit import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'restorekit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,7 +1,7 @@
 import torch
 
-from restorekit.priors.sparse import soft_threshold
-from restorekit.solvers.lista import lista
+from restorekit.priors.sparse import soft_threshold, soft_threshold_
+from restorekit.solvers.lista import lista, lista_in_place
 
 
 def setting() -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,7 +16,9 @@ def objective(patches: torch.Tensor, dictionary: torch.Tensor, codes: torch.Tens
 
 def test_without_learning_it_solves_the_lasso() -> None:
     dictionary, patches = setting()
-    codes = lista(patches, dictionary, dictionary.T, torch.zeros(3000), lambda _, z: soft_threshold(z, torch.tensor(0.1)))
+    codes = lista(
+        patches, dictionary, dictionary.T, torch.zeros(3000), lambda _, z: soft_threshold(z, torch.tensor(0.1))
+    )
     correlation = dictionary.T @ (patches - dictionary @ codes)
     active = codes != 0
     assert torch.allclose(correlation[active], 0.1 * codes[active].sign(), atol=1e-6)
@@ -42,3 +44,15 @@ def test_gradients_agree_with_finite_differences() -> None:
         return lista(patches, dictionary, analysis, momentum, lambda _, z: soft_threshold(z, torch.tensor(0.1)))
 
     assert torch.autograd.gradcheck(codes, (dictionary, analysis, momentum))
+
+
+def test_overwriting_changes_nothing_but_the_speed() -> None:
+    dictionary, patches = setting()
+    patches = patches.expand(3, -1, -1).clone()
+    momentum = torch.tensor([0.0, 0.0, 0.3, 0.5, 0.6], dtype=torch.float64)
+    thresholds = torch.rand(5, 3, 12, 1, dtype=torch.float64) / 10
+    kept = patches.clone()
+    plain = lista(patches, dictionary, dictionary.T, momentum, lambda k, z: soft_threshold(z, thresholds[k]))
+    fast = lista_in_place(patches, dictionary, dictionary.T, momentum, lambda k, z: soft_threshold_(z, thresholds[k]))
+    assert torch.allclose(plain, fast)
+    assert torch.equal(patches, kept)

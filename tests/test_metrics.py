@@ -77,7 +77,9 @@ def test_ssim_of_colour_is_the_mean_over_channels():
     assert ssim(clean, clean) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("shape", "message"), [((10, 40), "at least 11x11 pixels, not 40x10"), ((2, 3, 20, 20), "one")])
+@pytest.mark.parametrize(
+    ("shape", "message"), [((10, 40), "at least 11x11 pixels, not 40x10"), ((2, 3, 20, 20), "one")]
+)
 def test_ssim_refuses_what_it_has_no_window_for(shape, message):
     with pytest.raises(UsageError, match=message):
         ssim(np.zeros(shape), np.zeros(shape))

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.knots import KnotInterpolation
+from restorekit.models.base import Denoiser
 from restorekit.patches import aggregate_patches, coverage, extract_patches, patch_means
-from restorekit.priors.sparse import SparsePrior, soft_threshold
-from restorekit.solvers.lista import lista
+from restorekit.priors.sparse import SparsePrior, soft_threshold, soft_threshold_
+from restorekit.solvers.lista import lista, lista_in_place
 from restorekit.tiling import accumulate_blocks, grid_blocks
-
 
 LARGEST_INITIAL_MOMENTUM = 0.6
 
@@ -23,8 +23,8 @@ class SparseCodingSettings:
     """What fixes the shapes of a `SparseCoding` network.
 
     channels: 1 grey, 3 RGB. patch_size: the p of p x p patches. atoms: columns of the dictionary. steps: K.
-    knots: noise levels in [0, 1] at which the thresholds are stored. scales: how many halvings of the image help to find
-    the mean of a patch, plus one; 1 is the paper's model.
+    knots: noise levels in [0, 1] at which the thresholds are stored. scales: how many halvings of the image help to
+    find the mean of a patch, plus one; 1 is the paper's model.
     """
 
     channels: int
@@ -35,7 +35,7 @@ class SparseCodingSettings:
     scales: int
 
 
-class SparseCoding(nn.Module):
+class SparseCoding(Denoiser):
     """x = average over patches of W alpha_i + mu_i 1, with alpha_i the sparse code of the centred patch y_i.
 
     The codes come from K steps of `lista` with untied D, C, W and thresholds for every step, atom and noise level
@@ -90,18 +90,7 @@ class SparseCoding(nn.Module):
     def forward(
         self, noisy: Tensor, sigma: Tensor, stride: int = 1, tile_size: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Sum of the patch estimates and their number at each pixel; the estimate is their quotient.
-
-        Args:
-            noisy: images [B, C, H, W], at least as high and wide as a patch; values outside [0, 1] are welcome.
-            sigma: noise levels in [0, 1], [B].
-            stride: code every stride-th patch in each direction.
-            tile_size: code blocks of at most this many pixels across, each patch once and the last row and column of
-                patches included. None codes the regular grid in one go and leaves pixels beyond it uncovered.
-
-        Returns:
-            sums [B, C, H, W] and coverage [H, W].
-        """
+        """Code the patches of `noisy`; see `Denoiser.forward`."""
         return self._estimate(noisy, sigma, stride, tile_size, scale=0)
 
     def _estimate(
@@ -134,12 +123,14 @@ class SparseCoding(nn.Module):
         patch_size = self.settings.patch_size
         patches = extract_patches(noisy, patch_size, stride)
         patches = patches - patches.mean(1, keepdim=True)
-        codes = lista(
+        # What is to be differentiated must not be overwritten.
+        solve, shrink = (lista, soft_threshold) if torch.is_grad_enabled() else (lista_in_place, soft_threshold_)
+        codes = solve(
             patches,
             self.dictionary,
             self.analysis,
             self.momentum,
-            lambda step, point: soft_threshold(point, thresholds[step]),
+            lambda step, point: shrink(point, thresholds[step]),
         )
         estimates = torch.matmul(self.synthesis, codes) + patch_means(base, patch_size, stride)
         sums = aggregate_patches(estimates, height, width, patch_size, stride)

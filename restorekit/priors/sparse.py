@@ -13,8 +13,13 @@ def soft_threshold(codes: Tensor, threshold: Tensor) -> Tensor:
     return codes - torch.minimum(torch.maximum(codes, -threshold), threshold)
 
 
+def soft_threshold_(codes: Tensor, threshold: Tensor) -> Tensor:
+    """`soft_threshold`, overwriting `codes`."""
+    return codes.sub_(codes.clamp(-threshold, threshold))
+
+
 class SparsePrior(nn.Module):
-    """Psi_k(alpha) = sum_j lambda_kj(sigma) |alpha_j| at step k, with lambda_kj(sigma) = sigma * max(0, theta_kj(sigma)).
+    """Psi_k(alpha) = sum_j lambda_kj(sigma) |alpha_j| at step k, lambda_kj(sigma) = sigma max(0, theta_kj(sigma)).
 
     theta is stored at the knots and interpolated between them. Measuring thresholds in units of sigma makes theta vary
     slowly, so that few knots serve all levels, and lets one learning rate suit all of them.
@@ -29,6 +34,6 @@ class SparsePrior(nn.Module):
         self.theta = nn.Parameter(torch.full((len(knots), steps, atoms), self.INITIAL_THETA))
 
     def thresholds(self, sigma: Tensor) -> Tensor:
-        """lambda for every step and atom: noise levels [B] in [0, 1] -> [K, B, atoms, 1]."""
+        """Lambda for every step and atom: noise levels [B] in [0, 1] -> [K, B, atoms, 1]."""
         theta: Tensor = self.interpolate(self.theta, sigma).clamp_min(0)
         return (theta * sigma[:, None, None]).transpose(0, 1)[..., None]

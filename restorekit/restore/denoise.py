@@ -27,7 +27,7 @@ class ModelChoice:
     """The model that was named, or the default one, grey or colour as each picture is.
 
     Args:
-        model: a name or the path of a weights file, or None for the default models.
+        model: a loaded one, a name or the path of a weights file, or None for the default models.
         offline: never ask the hub.
 
     Raises:
@@ -35,10 +35,10 @@ class ModelChoice:
 
     """
 
-    def __init__(self, model: str | None, *, offline: bool = False) -> None:
+    def __init__(self, model: LoadedModel | str | None, *, offline: bool = False) -> None:
         self._offline = offline
         self._defaults: dict[int, LoadedModel] = {}
-        self._given = None if model is None else load_model(find(model, offline=offline))
+        self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
         if self._given is not None:
             _check_task(self._given)
 

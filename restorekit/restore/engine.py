@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ CUDA_TILE = 1024
 LEAST_TILE = 16
 
 
-class Quality(str, Enum):
+class Quality(StrEnum):
     """How densely patches are coded: every one, every second or every third in each direction."""
 
     FAST = "fast"
@@ -96,12 +96,13 @@ def denoise_array(
     device = resolve_device(settings.device)
     started = time.perf_counter()
     try:
+        network = network.to(device)
         image = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
         batch = image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None].contiguous()
         estimate, tiles = denoise_batch(batch, sigma, network, settings)
         result = estimate[0, 0] if image.ndim == 2 else estimate[0].permute(1, 2, 0)
         restored: NDArray[np.float32] = result.cpu().numpy()
-    except MemoryError as error:
+    except (MemoryError, torch.OutOfMemoryError) as error:
         raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
     return restored, RunReport(str(device), tiles, time.perf_counter() - started)
 

@@ -21,7 +21,7 @@ LEAST_CONTRAST = 0.03
 def learn_dictionary(
     images: Sequence[Tensor], patch_size: int, atoms: int, settings: DictionarySettings, generator: torch.Generator
 ) -> Tensor:
-    """min over D, a of 1/2 ||y - D a||^2 + sparsity ||a||_1 over centred patches y, ||d_j|| <= 1: [m, atoms].
+    """Min over D, a of 1/2 ||y - D a||^2 + sparsity ||a||_1 over centred patches y, ||d_j|| <= 1: [m, atoms].
 
     Source: Mairal, Bach, Ponce and Sapiro, Online Dictionary Learning for Sparse Coding (2009), as scikit-learn has it.
     """

@@ -150,19 +150,19 @@ class _Trainer:
 
     def _open(self, resume: bool) -> Checkpoint | None:
         path = self.out / CHECKPOINT
-        if not resume:
-            if path.exists():
-                raise TrainingError(f"{self.out} already holds a run; go on with it by --resume, or name another folder")
+        if path.exists() and not resume:
+            raise TrainingError(f"{self.out} already holds a run; go on with it by --resume, or name another folder")
+        if not path.exists():
             if self.world.leads:
                 self.out.mkdir(parents=True, exist_ok=True)
-            return None
-        if not path.exists():
             return None
         checkpoint = load_checkpoint(path)
         if checkpoint.progress.recipe_sha256 != self.recipe.sha256:
             raise TrainingError(f"the run in {self.out} was started from another recipe or another version of it")
         if len(checkpoint.generators) != self.world.size:
-            raise TrainingError(f"the run in {self.out} had {len(checkpoint.generators)} processes, not {self.world.size}")
+            raise TrainingError(
+                f"the run in {self.out} had {len(checkpoint.generators)} processes, not {self.world.size}"
+            )
         if self.world.leads:
             record.truncate_log(self.out, checkpoint.progress.step)
         return checkpoint
@@ -220,7 +220,9 @@ class _Trainer:
         probe = self._probe_psnr()
         event = ""
         if not probe > self.progress.probe_psnr - self.recipe.safety.drop:
-            event = f"training PSNR fell from {self.progress.probe_psnr:.2f} to {probe:.2f} dB: back to the last snapshot"
+            event = (
+                f"training PSNR fell from {self.progress.probe_psnr:.2f} to {probe:.2f} dB: back to the last snapshot"
+            )
             self._backtrack()
         else:
             self.snapshot = _tensors(self.network)
@@ -258,7 +260,9 @@ class _Trainer:
         )
         self.psnr_sum = self.psnr_count = 0.0
         by_level = ", ".join(f"{value:.2f} at {level}" for level, value in validation.items())
-        self._say(0.0, f"step {self.progress.step}: validation {mean:.3f} dB ({by_level}){'; ' if event else ''}{event}")
+        self._say(
+            0.0, f"step {self.progress.step}: validation {mean:.3f} dB ({by_level}){'; ' if event else ''}{event}"
+        )
 
     def _backtrack(self) -> None:
         self.network.load_state_dict(self.snapshot)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Mapping, TypeVar
+from typing import Any, TypeVar
 
 from restorekit.errors import TrainingError, UsageError
 
@@ -71,7 +72,11 @@ class OptimiserSettings:
 
 @dataclass(frozen=True)
 class SafetySettings:
-    """Every `check_every` steps: validate, write a checkpoint, and backtrack if training lost `drop` dB (appendix A)."""
+    """Every `check_every` steps: validate, write a checkpoint, and backtrack if training lost `drop` dB.
+
+    Backtracking returns to the last good weights and multiplies the rate by `slow_down` (Lecouat, Ponce and Mairal,
+    Fully Trainable and Interpretable Non-Local Sparse Models, appendix A).
+    """
 
     check_every: int
     drop: float

@@ -61,7 +61,9 @@ def draw_curves(folder: Path, title: str) -> None:
     for level in checks[-1].validation:
         values = [check.validation.get(level, float("nan")) for check in checks]
         first = checks[0].validation.get(level, values[-1])
-        psnr.plot(steps, [value - values[-1] for value in values], label=f"sigma {level}: {first:.2f} to {values[-1]:.2f} dB")
+        psnr.plot(
+            steps, [value - values[-1] for value in values], label=f"sigma {level}: {first:.2f} to {values[-1]:.2f} dB"
+        )
     psnr.set_ylim(-1.0, 0.1)
     psnr.set_ylabel("validation PSNR, dB below the last")
     psnr.legend(loc="lower right")
