@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from restorekit import zoo
-from restorekit._version import __version__
 from restorekit.errors import TrainingError
-from restorekit.models import SparseCoding, build, settings_json
+from restorekit.models import SparseCoding, build
 from restorekit.restore.engine import resolve_device
 from restorekit.train import record
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
@@ -28,6 +27,7 @@ from restorekit.train.compiling import compiled
 from restorekit.train.data import Split, load_split, random_crops, random_levels
 from restorekit.train.dictionary import learn_dictionary
 from restorekit.train.distributed import World, world_of
+from restorekit.train.export import export_weights
 from restorekit.train.objective import Objective
 from restorekit.train.recipe import Recipe
 from restorekit.train.schedule import average_decay, rate_factor
@@ -144,7 +144,7 @@ class _Trainer:
         finished = self.progress.step >= steps
         weights = self.out / f"{self.recipe.name}.safetensors"
         if self.world.leads:
-            self._export(weights)
+            export_weights(weights, self.recipe, self.best, self.progress.best_step)
         interrupted = stop.is_set() and not finished
         return TrainingResult(weights, self.progress.step, self.progress.best_psnr, finished, interrupted)
 
@@ -310,27 +310,6 @@ class _Trainer:
         self.report(
             TrainingReport(self.progress.step, settings.steps, self._mean_psnr(), rate, steps_per_second, message)
         )
-
-    def _export(self, path: Path) -> None:
-        architecture, settings = settings_json(self.network)
-        card = zoo.ModelCard(
-            name=self.recipe.name,
-            architecture=architecture,
-            settings=settings,
-            task=self.recipe.task,
-            channels=self.network.channels,
-            sigma_range=(0.0, self.recipe.noise.high),
-            parameters=sum(tensor.numel() for tensor in self.best.values()),
-            description=self.recipe.description,
-            recipe=self.recipe.name,
-            recipe_sha256=self.recipe.sha256,
-            training_data=self.recipe.training_data,
-            steps=self.progress.best_step,
-            package_version=__version__,
-            licence="BSD-3-Clause",
-            measured=(),
-        )
-        zoo.save_weights(path, self.best, card)
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
