@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from types import FrameType
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +28,7 @@ from restorekit.train.export import export_weights
 from restorekit.train.objective import Objective
 from restorekit.train.recipe import Recipe
 from restorekit.train.schedule import average_decay, rate_factor
+from restorekit.train.signals import stop_signals
 from restorekit.train.soap import SOAP
 from restorekit.train.validate import validation_psnr
 
@@ -84,7 +82,7 @@ def run(
         DatasetError: nothing to train on. DeviceError: no such device.
         TrainingError: `out` already holds a run (and `resume` is off), or the checkpoint does not belong to the recipe.
     """
-    with world_of(resolve_device(device)) as world, _stop_signals() as stop:
+    with world_of(resolve_device(device)) as world, stop_signals() as stop:
         trainer = _Trainer(recipe, data, out, world, resume, report)
         return trainer.run(stop, max_minutes)
 
@@ -314,22 +312,3 @@ class _Trainer:
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; outside the main thread, where signals do not arrive, nothing sets it."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
