@@ -50,6 +50,12 @@ def denoise(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
+    if quality not in {known.value for known in Quality}:
+        raise UsageError(f"quality must be fast, balanced or best, not {quality!r}")
+    if sigma != "auto" and not isinstance(sigma, (int, float)):
+        raise UsageError(f"sigma must be a number on the 0..255 scale or 'auto', not {sigma!r}")
+    if not isinstance(image, (np.ndarray, Tensor)):
+        raise UsageError(f"an image must be a NumPy array or a tensor, not {type(image).__name__}")
     choice = ModelChoice(model)
     settings = RunSettings(Quality(quality), device, None if tile == "auto" else tile)
     operation = Denoise(None if sigma == "auto" else sigma / 255, choice, settings)

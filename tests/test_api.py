@@ -112,6 +112,16 @@ def test_noise_levels_outside_the_models_are_refused(models: dict[int, zoo.Loade
         restorekit.denoise(np.zeros((8, 8)), sigma, model=models[1])
 
 
+@pytest.mark.parametrize(
+    ("sigma", "quality", "message"), [("loud", "best", "auto"), (25, "good", "balanced"), (None, "best", "auto")]
+)
+def test_arguments_that_make_no_sense_are_refused(sigma: object, quality: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        restorekit.denoise(np.zeros((8, 8)), sigma, quality=quality)
+    with pytest.raises(UsageError, match="NumPy"):
+        restorekit.denoise("img.png", 25)
+
+
 def test_a_device_that_is_not_there_is_refused(models: dict[int, zoo.LoadedModel]) -> None:
     for device in ("tpu", "cuda:99"):
         with pytest.raises(UsageError, match=device.partition(":")[0]):

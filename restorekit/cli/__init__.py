@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from types import FrameType
 
-from restorekit.cli.errors import Terminated
+from restorekit.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, unwind_on_sigterm
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 some inputs failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM."""
-    signal.signal(signal.SIGTERM, _terminate)
+    unwind_on_sigterm()
     try:
-        from restorekit.cli.app import app
+        from restorekit.cli.app import run
 
-        app(prog_name="restorekit")
+        sys.exit(run())
     except KeyboardInterrupt as interrupt:
-        sys.exit(143 if isinstance(interrupt, Terminated) else 130)
+        sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
     finally:
         _let_go_of_stdout()
 
 
-def _terminate(signal_number: int, frame: FrameType | None) -> None:
-    # Unwinds the stack as Ctrl-C does, so that temporary files are removed and checkpoints written.
-    raise Terminated
-
-
 def _let_go_of_stdout() -> None:
-    """Flush standard output; where nobody reads it any more, or the disk is full, do not complain a second time."""
+    """Where nobody reads standard output any more, or the disk is full, do not complain a second time at the end."""
     if sys.stdout is None:
         return
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from restorekit._version import __version__
 from restorekit.cli.degrade import degrade_app
 from restorekit.cli.denoise import denoise
+from restorekit.cli.errors import reported
 from restorekit.cli.evaluate import eval_app
 from restorekit.cli.models import models_app
 from restorekit.cli.train import train
@@ -35,7 +37,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def restorekit(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, metavar="", help="Show the version and exit."),
     ] = False,
 ) -> None:
     """Image restoration with small, readable, unrolled networks.
@@ -43,3 +46,16 @@ def restorekit(
     Exit codes: 0 done; 1 some inputs failed, the others are done; 2 wrong usage; 130 interrupted; 143 terminated.
     Messages go to standard error; standard output carries images or JSON only.
     """
+
+
+def run() -> int:
+    """Do what the command line says; the exit code."""
+    try:
+        with reported(verbose=False):
+            # Standalone, typer would show errors of usage in a box.
+            code = app(prog_name="restorekit", standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except typer.Exit as end:
+        return end.exit_code
+    return int(code or 0)

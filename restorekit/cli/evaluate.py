@@ -10,6 +10,7 @@ import typer
 
 from restorekit.cli.options import MessageOptions, command
 from restorekit.cli.values import AUTO, parse_settings, parse_simulated_sigma
+from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,6 +88,8 @@ def eval_denoise(
     from restorekit.image import check_output, write_file
     from restorekit.restore.engine import resolve_device
 
+    if report is not None and json_file == str(report):
+        raise UsageError(f"--json and --report cannot share one file, {json_file}")
     for path in (report, None if json_file in (None, STDOUT) else Path(str(json_file))):
         if path is not None:
             check_output(path, overwrite=overwrite)

@@ -11,7 +11,7 @@ import typer
 
 from restorekit.cli.errors import FAILED
 from restorekit.cli.options import FileOptions, MessageOptions
-from restorekit.errors import UsageError
+from restorekit.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from restorekit.cli.report import BatchReporter
@@ -79,18 +79,23 @@ def _check_streams(plan: Plan, files: FileOptions) -> None:
             continue
         if job.source is None and (sys.stdin is None or sys.stdin.isatty()):
             raise UsageError(
-                "standard input is a terminal; pipe an image into it, as in: cat img.png | restorekit ... -"
+                "standard input is closed or a terminal; pipe an image into it, as in: cat img.png | restorekit ... -"
             )
         if job.target is None and (sys.stdout is None or sys.stdout.isatty()):
-            raise UsageError("standard output is a terminal; redirect it to a file, or name one with -o")
+            raise UsageError("standard output is closed or a terminal; redirect it to a file, or name one with -o")
 
 
 def _announce(plan: Plan, existing: Existing, reporter: BatchReporter) -> None:
-    from restorekit.restore.batch import Skipped, is_finished
+    from restorekit.restore.batch import Failed, Skipped, is_finished
     from restorekit.restore.plan import Existing
 
     for job in plan.jobs:
-        if existing is Existing.SKIP and is_finished(job):
+        try:
+            finished = existing is Existing.SKIP and is_finished(job)
+        except OutputError as error:
+            reporter.report(Failed(job, error))
+            continue
+        if finished:
             reporter.report(Skipped(job))
         else:
             reporter.announce(job)

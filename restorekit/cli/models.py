@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +13,6 @@ import typer
 from restorekit.cli.options import MessageOptions, command
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from restorekit.zoo import Measurement, ModelCard, ModelFile
 
 models_app = typer.Typer(help="List, explain, fetch and check models.")
@@ -131,6 +130,26 @@ def check(
 ) -> None:
     """Check that a model's file is whole and what its card says: checksum, tensors, shapes, values."""
     _check(name, messages, revision=revision, sha256=sha256, offline=offline)
+
+
+@models_app.command("record")
+@command
+def record(
+    weights: Annotated[Path, typer.Argument(metavar="FILE", help="The weights file of a model.")],
+    evaluation: Annotated[
+        Path, typer.Option("--from", metavar="JSON", help="What `restorekit eval --model FILE --json JSON` wrote.")
+    ],
+    messages: MessageOptions,
+) -> None:
+    """Write what an evaluation measured onto the card of the model it measured."""
+    from restorekit.cli.console import make_console
+    from restorekit.evaluate import record_measurements
+    from restorekit.image import show_path
+
+    card = record_measurements(weights, evaluation)
+    if not messages.quiet:
+        text = f"{show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}"
+        make_console(stderr=True).print(text, soft_wrap=True)
 
 
 def _check(name: str, messages: MessageOptions, *, revision: str | None, sha256: str | None, offline: bool) -> None:

@@ -136,9 +136,12 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
 
+    for parameter in parameters:
+        _show_as_flag(parameter.annotation)
+
     @wraps(function)
     def run(**values: Any) -> None:
-        with reported(verbose=values["verbose"]):
+        with reported(verbose=values["verbose"] and not values["quiet"]):
             if values["quiet"] and values["verbose"]:
                 raise UsageError("--quiet and --verbose exclude each other")
             options = {
@@ -150,6 +153,13 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _show_as_flag(annotation: Any) -> None:
+    """Keep the help from naming the type of a flag, as newer versions of typer do: as if `--quiet` took a value."""
+    if annotation.__origin__ is bool:
+        for option in annotation.__metadata__:
+            option.metavar = ""
 
 
 def _parameter(field: Field[Any], annotation: Any) -> inspect.Parameter:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restorekit.cli.errors import INTERRUPTED
+from restorekit.cli.interrupts import INTERRUPTED
 from restorekit.cli.options import MessageOptions, command
 
 if TYPE_CHECKING:

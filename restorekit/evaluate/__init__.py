@@ -2,6 +2,7 @@
 
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
 from restorekit.evaluate.denoise import CropSettings, Denoiser, Progress, evaluate_denoise
+from restorekit.evaluate.record import record_measurements
 from restorekit.evaluate.report import write_report
 from restorekit.evaluate.result import Crop, Evaluation, MethodResult, Panel, Score, Skipped
 
@@ -19,5 +20,6 @@ __all__ = [
     "Skipped",
     "baseline",
     "evaluate_denoise",
+    "record_measurements",
     "write_report",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restorekit._version import __version__
-from restorekit.errors import DatasetError, ImageError, UnsupportedImageError, UsageError
+from restorekit.errors import DatasetError, ImageError, ModelMismatchError, UnsupportedImageError, UsageError
 from restorekit.evaluate.crops import CropKeeper, Window, most_detailed_window, to_8_bits
 from restorekit.evaluate.result import Crop, Evaluation, MethodResult, Panel, Score, Skipped
 from restorekit.image import read_picture, show_path, supported_suffixes
@@ -107,7 +107,10 @@ def evaluate_denoise(
             skipped.append(Skipped(name, str(error).removeprefix(f"{show_path(path)}: ")))
             report(runs)
         else:
-            bench.measure(name, clean, _image_seed(seed, index), report)
+            try:
+                bench.measure(name, clean, _image_seed(seed, index), report)
+            except ModelMismatchError as error:
+                raise ModelMismatchError(f"{show_path(path)}: {error}") from error
     if len(skipped) == len(paths):
         raise DatasetError(
             f"{show_path(folder)}: none of the {len(paths)} images can be used; the first: {skipped[0].reason}"

@@ -104,7 +104,7 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
             break
         kind = bytes(view[position + 4 : position + 8])
         if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise UnreadableImageError(f"the PNG file is damaged (wrong checksum in chunk {kind!r})")
+            raise UnreadableImageError(f"the PNG file is damaged (wrong checksum in chunk {ascii(kind)[2:-1]})")
         yield kind, view[position:end]
         if kind == b"IEND":
             return

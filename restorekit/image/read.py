@@ -6,7 +6,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from restorekit.errors import ImageError, RestorekitError, UnreadableImageError
+from restorekit.errors import ImageError, RestorekitError, UnreadableImageError, UnsupportedImageError
 from restorekit.image.exif import MalformedExifError, reset_orientation
 from restorekit.image.formats import FORMATS, format_of_content
 from restorekit.image.orientation import turn_upright
@@ -23,12 +23,13 @@ def read_picture(source: Path | bytes, *, max_pixels: int | None = None) -> Pict
     `max_pixels` replaces Pillow's decompression-bomb limit. Raises UnreadableImageError for what is missing, empty,
     truncated or no image, UnsupportedImageError for what would be restored wrongly, ImageTooLargeError for a bomb.
     """
-    name = show_path(source) if isinstance(source, Path) else "image data"
     try:
         data = _read_bytes(source) if isinstance(source, Path) else source
         picture = _decode(data, max_pixels)
     except ImageError as error:
-        raise type(error)(f"{name}: {error}") from error
+        if not isinstance(source, Path):
+            raise
+        raise type(error)(f"{show_path(source)}: {error}") from error
     if isinstance(source, Path):
         suffix, found = source.suffix.lower(), picture.metadata.file_format
         if suffix and suffix not in FORMATS[found].suffixes:
@@ -37,9 +38,14 @@ def read_picture(source: Path | bytes, *, max_pixels: int | None = None) -> Pict
 
 
 def decodes(path: Path, *, max_pixels: int | None = None) -> bool:
-    """Whether the file is a complete image that `read_picture` reads."""
+    """Whether the file is a complete image that `read_picture` reads.
+
+    Raises UnsupportedImageError for an image of a kind that is not read, so of which this cannot be said.
+    """
     try:
         read_picture(path, max_pixels=max_pixels)
+    except UnsupportedImageError:
+        raise
     except ImageError:
         return False
     return True

@@ -61,6 +61,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     except FileNotFoundError:
         if not target.parent.is_dir():
             raise OutputError(f"{show_path(path)}: there is no folder {show_path(target.parent)}") from None
+        _check_folder(path, target.parent)
         return
     except OSError as error:
         raise _output_error(path, error) from error
@@ -75,6 +76,13 @@ def check_output(path: Path, *, overwrite: bool) -> None:
     # Renaming over a write-protected file would succeed; the protection is respected nevertheless.
     if not status.st_mode & 0o222:
         raise OutputError(f"{show_path(path)}: is write-protected")
+    _check_folder(path, target.parent)
+
+
+def _check_folder(path: Path, folder: Path) -> None:
+    """Raise OutputError if no file can be made in the folder, not even the temporary one of `write_file`."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{show_path(path)}: its folder cannot be written to (read-only, or no permission)")
 
 
 def write_file(path: Path, data: bytes, *, overwrite: bool) -> None:

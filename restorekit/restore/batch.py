@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,9 +105,14 @@ def run_batch(
 
 
 def is_finished(job: Job) -> bool:
-    """Whether the output is there and is a complete picture."""
-    # Its size is no reason to distrust an output, so the bomb limit does not apply.
-    return job.target is not None and job.target.exists() and decodes(job.target, max_pixels=2**62)
+    """Whether the output is there and is a complete picture. Raises OutputError if it cannot be of our making."""
+    if job.target is None or not job.target.exists():
+        return False
+    try:
+        # Its size is no reason to distrust an output, so the bomb limit does not apply.
+        return decodes(job.target, max_pixels=2**62)
+    except UnsupportedImageError as error:
+        raise OutputError(f"{error}; it is in the way of an output, and only --overwrite replaces it") from error
 
 
 def _run_job(
@@ -178,9 +182,6 @@ def _prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{show_path(folder)}: cannot be made a folder ({error.strerror})") from error
-    # Found out now, not after the work.
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{show_path(folder)}: files cannot be written in this folder (permission denied)")
 
 
 def _read_stream(stdin: BinaryIO) -> bytes:

@@ -99,9 +99,10 @@ class Denoise:
         """The picture without noise, in the same depth. Raises ModelMismatchError if the model does not fit."""
         model = self._models.fitting(1 if picture.is_grey else 3)
         pixels = picture.to_float()
-        sigma, notes = self._sigma, tuple[str, ...]()
+        sigma, notes = self._sigma, _range_notes(picture)
         if sigma is None:
-            sigma, notes = _estimated_sigma(estimate_sigma(pixels), model)
+            sigma, found = _estimated_sigma(estimate_sigma(pixels), model)
+            notes += found
         restored, report = denoise_array(pixels, sigma, model.network, self._settings)
         return Restored(
             picture.with_float(restored),
@@ -142,6 +143,16 @@ def check_sigma(sigma: float, model: LoadedModel) -> None:
             f"sigma {level:g} is not a noise level that {model.card.name} was made for; "
             f"use a number {least} up to {high:g} (on the scale 0..255), or auto"
         )
+
+
+def _range_notes(picture: Picture) -> tuple[str, ...]:
+    """A remark on float pixels so far outside [0, 1] that noise does not explain it: most likely another scale."""
+    if picture.pixels.dtype.kind != "f":
+        return ()
+    low, high = float(picture.pixels.min()), float(picture.pixels.max())
+    if low >= -1 and high <= 2:
+        return ()
+    return (f"values from {low:.4g} to {high:.4g} were taken as [0, 1], as floats are; what was outside is cut off",)
 
 
 def _estimated_sigma(estimate: float, model: LoadedModel) -> tuple[float, tuple[str, ...]]:

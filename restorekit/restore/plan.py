@@ -79,6 +79,8 @@ def plan_batch(inputs: Sequence[str], output: str | None, *, operation: str, exi
         UsageError: inputs and output do not fit together, two inputs have one output, or an output is an input.
 
     """
+    if "" in inputs or output == "":
+        raise UsageError("an empty name among the inputs or for the output; is a variable of the shell not set?")
     if STREAM in inputs or output == STREAM:
         job = _stream_job(inputs, output)
         if job.target is not None:
@@ -87,6 +89,8 @@ def plan_batch(inputs: Sequence[str], output: str | None, *, operation: str, exi
     search = _Search(operation, output, to_file=_is_output_file(inputs, output))
     for name in inputs:
         search.add(Path(name))
+    if existing is Existing.SKIP:
+        search.leave_out_outputs()
     _check_outputs(search.jobs, existing)
     jobs = []
     for job in search.jobs:
@@ -132,6 +136,8 @@ def _is_output_file(inputs: Sequence[str], output: str | None) -> bool:
 
 def _named_output(output: str) -> Path:
     path = Path(output)
+    if not path.suffix:
+        raise UsageError(f"{show_path(path)}: name a file such as {path.name}.png, or a folder with a slash at its end")
     try:
         file_format = file_format_of(path)
     except UnsupportedImageError as error:
@@ -162,6 +168,15 @@ class _Search:
         else:
             name = _writable_name(source)
             self.jobs.append(Job(source, source.with_name(f"{name.stem}_{self.operation}{name.suffix}")))
+
+    def leave_out_outputs(self) -> None:
+        """Leave out inputs that are outputs of others: a pattern such as `*.png` names both when a batch is resumed."""
+        targets = {_key(job.target): job for job in self.jobs if _key(job.target) != _key(job.source)}
+        outputs = [job for job in self.jobs if _key(job.source) in targets]
+        self.jobs = [job for job in self.jobs if job not in outputs]
+        for job in outputs:
+            origin = targets[_key(job.source)]
+            self.notes.append(f"{job.source_name}: the output of {origin.source_name}, left out")
 
     def _add_folder(self, folder: Path) -> None:
         # `.` and `..` have no name of their own to put the operation after.

@@ -17,7 +17,7 @@ def lista(
     alpha_{k+1} = prox_k(z_k + C^T (y - D z_k)),     alpha_0 = 0
 
     With m = 0 it is the LISTA variant of Lecouat, Ponce and Mairal, eq. 3; the momentum is that of FISTA (Beck and
-    Teboulle, 2009), learned, and lets half as many steps reach as far.
+    Teboulle, 2009), learned.
 
     Args:
         patches: y, [B, m, N].
@@ -42,7 +42,7 @@ def lista_in_place(
 ) -> Tensor:
     """The iteration of `lista` in two buffers that stay in the cache, for when no gradient is wanted.
 
-    `prox_` overwrites what it is given. Twice as fast as the other on a CPU, where memory traffic is what costs.
+    `prox_` overwrites what it is given. On a CPU memory traffic is what costs, and there is less of it.
     """
     batch = patches.shape[0]
     dictionary, analysis = dictionary.expand(batch, -1, -1), analysis.expand(batch, -1, -1)

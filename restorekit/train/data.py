@@ -39,7 +39,7 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
         try:
             picture = read_picture(path)
         except ImageError as error:
-            raise DatasetError(f"training image {path} cannot be used: {error}") from error
+            raise DatasetError(f"a training image cannot be used: {error}") from error
         image = _as_channels(picture.to_float(), channels, path)
         if min(image.shape[1:]) >= least_size:
             images.append(image)

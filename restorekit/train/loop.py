@@ -122,6 +122,8 @@ class _Trainer:
 
     def run(self, stop: threading.Event, max_minutes: float | None) -> TrainingResult:
         """Step until the recipe ends, the time is up or `stop` is set."""
+        if self.world.leads:
+            self.out.mkdir(parents=True, exist_ok=True)
         started, first = time.monotonic(), self.progress.step
         before = self.progress.seconds
         steps = self.recipe.optimiser.steps
@@ -150,9 +152,9 @@ class _Trainer:
         path = self.out / CHECKPOINT
         if path.exists() and not resume:
             raise TrainingError(f"{self.out} already holds a run; go on with it by --resume, or name another folder")
+        if self.out.exists() and not self.out.is_dir():
+            raise TrainingError(f"{self.out} is a file; name a folder for the run")
         if not path.exists():
-            if self.world.leads:
-                self.out.mkdir(parents=True, exist_ok=True)
             return None
         checkpoint = load_checkpoint(path)
         if checkpoint.progress.recipe_sha256 != self.recipe.sha256:

@@ -14,7 +14,7 @@ class SOAP(torch.optim.Optimizer):
     Adam's second moment is kept for Q_L^T G Q_R, its step taken there and turned back. Other tensors get plain Adam.
 
     The dictionaries of a sparse coder are few, small and badly conditioned, where a full preconditioner is cheap and
-    worth several times the steps. Groups with `matrices` = False are left to Adam. The bases are refreshed every
+    worth more than twice the steps. Groups with `matrices` = False are left to Adam. The bases are refreshed every
     `every` steps by one step of orthogonal iteration.
 
     Source: Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam (2024).

@@ -54,9 +54,10 @@ def test_what_cannot_be_read_is_named(run, data):
         (
             ("--sigma", "25", "--model", "denoise-gray-sc"),
             1,
-            "a colour picture, but denoise-gray-sc is a model for grey ones",
+            "png: a colour picture, but denoise-gray-sc is a model for grey ones",
         ),
         (("--sigma", "25", "--json", "data/a.png"), 1, "already exists"),
+        (("--sigma", "25", "--json", "out", "--report", "out"), 2, "--json and --report cannot share one file"),
         (("--sigma", "25", "--report", "missing/out.html"), 1, "there is no folder"),
         (("--sigma", "25", "--data", "missing"), 1, "missing: no such folder"),
     ],

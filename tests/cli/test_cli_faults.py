@@ -212,3 +212,27 @@ def test_memory_that_runs_out_on_every_tile_is_an_error(run, monkeypatch):
     assert result.code == 1
     assert "memory ran out even on the smallest tile" in result.errors[0]
     assert list(Path().iterdir()) == [Path("img.png")]
+
+
+def test_floats_of_another_scale_are_told(run):
+    pixels = np.random.default_rng(0).normal(0.5, 0.3, (20, 20)).astype(np.float32)
+    tifffile.imwrite("noisy.tif", pixels)
+    tifffile.imwrite("scaled.tif", 255 * pixels)
+    result = run("denoise", "noisy.tif", "scaled.tif", "--sigma", "25")
+    assert result.code == 0
+    assert "noisy.tif: values" not in result.stderr
+    assert "were taken as [0, 1], as floats are" in result.stderr
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_resuming_keeps_a_whole_picture_that_cannot_be_read(run, dry):
+    write_image("img.tif")
+    other = write_image("img_denoised.tif", shape=(12, 14, 4))
+    Image.open(other).convert("CMYK").save(other)
+    before = other.read_bytes()
+    result = run("denoise", "img.tif", "--sigma", "25", "--skip-existing", *dry)
+    assert result.code == 1
+    assert len(result.errors) == 1
+    assert "CMYK" in result.errors[0]
+    assert "only --overwrite replaces it" in result.errors[0]
+    assert other.read_bytes() == before

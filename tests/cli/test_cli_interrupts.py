@@ -91,6 +91,5 @@ def test_a_folder_that_may_not_be_written_to(run, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
     result = run("denoise", "img.png", "--sigma", "25", "-o", "clean")
     assert result.code == 1
-    assert result.errors == [
-        "restorekit: error: img.png: clean: files cannot be written in this folder (permission denied)"
-    ]
+    message = "clean/img.png: its folder cannot be written to (read-only, or no permission)"
+    assert result.errors == [f"restorekit: error: {message}"]

@@ -74,3 +74,25 @@ def test_wrong_commands_are_wrong_usage():
     result = python("-m", "restorekit", "denose")
     assert result.returncode == 2
     assert "denoise" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["denoise", "img.png"], "missing option '--sigma'; see restorekit denoise --help"),
+        (["denoise", "img.png", "--sgima", "25"], "no such option: --sgima"),
+        (["denoise", "-dash.png", "--sigma", "25"], "put -- before a file name that begins with a dash"),
+        (["eval", "nonsense"], "no such command 'nonsense'; see restorekit eval --help"),
+        (["degrade", "noise", "img.png", "--sigma", "5", "--seed", "-1"], "invalid value for '--seed'"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line(arguments, message):
+    result = python("-m", "restorekit", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("restorekit: error: ")
+    assert message in line
+
+
+def test_flags_take_no_value_in_the_help():
+    assert "bool" not in python("-m", "restorekit", "denoise", "--help").stdout.replace("--help   -h      <bool>", "")

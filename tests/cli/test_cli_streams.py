@@ -56,10 +56,10 @@ def test_a_terminal_is_no_image(start):
     controller, terminal = pty.openpty()
     result = finish(start("denoise", "-", "--sigma", "25", stdin=terminal))
     assert result.code == 2
-    assert result.errors[0].startswith("restorekit: error: standard input is a terminal")
+    assert result.errors[0].startswith("restorekit: error: standard input is closed or a terminal")
     result = finish(start("denoise", "-", "--sigma", "25", stdout=terminal))
     assert result.code == 2
-    assert result.errors[0].startswith("restorekit: error: standard output is a terminal")
+    assert result.errors[0].startswith("restorekit: error: standard output is closed or a terminal")
     os.close(terminal)
     os.close(controller)
 
@@ -89,3 +89,13 @@ def test_no_colours_and_no_bar_where_there_is_no_terminal(start, grey_model):
     assert result.code == 0
     assert "\x1b" not in result.stderr
     assert len(result.stderr.splitlines()) == 3
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["models"], ["denoise", "img.png", "--sigma", "5", "--json"]])
+def test_words_for_a_full_standard_output(start, arguments):
+    write_image("img.png")
+    with Path("/dev/full").open("wb") as full:
+        result = finish(start(*arguments, stdout=full))
+    assert result.code == 1
+    assert result.errors == ["restorekit: error: input or output: No space left on device"]
+    assert "Traceback" not in result.stderr

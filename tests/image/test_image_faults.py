@@ -29,7 +29,7 @@ def test_zero_bytes_text_and_missing_files(tmp_path):
         assert str(error.value).startswith(str(path))
         assert one_line(error)
         assert not decodes(path)
-    with pytest.raises(UnreadableImageError, match=r"image data: .*empty"):
+    with pytest.raises(UnreadableImageError, match="empty"):
         read_picture(b"")
 
 

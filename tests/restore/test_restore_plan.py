@@ -175,3 +175,26 @@ def test_streams():
     assert plan("-", output="b.png").jobs == (Job(None, Path("b.png"), named=True),)
     with pytest.raises(OutputError, match="already exists"):
         plan("-", output="a.png")
+
+
+def test_a_pattern_that_names_the_outputs_too_can_be_resumed():
+    touch("a.png", "a_denoised.png", "b.png")
+    names = ("a.png", "a_denoised.png", "b.png")
+    with pytest.raises(UsageError, match="is an input and would be the output"):
+        plan(*names)
+    result = plan(*names, existing=Existing.SKIP)
+    assert pairs(result) == {"a.png": "a_denoised.png", "b.png": "b_denoised.png"}
+    assert result.notes == ("a_denoised.png: the output of a.png, left out",)
+
+
+def test_an_empty_name_is_not_the_working_folder():
+    touch("a.png")
+    for inputs, output in ((("",), None), (("a.png",), ""), (("-",), "")):
+        with pytest.raises(UsageError, match="an empty name"):
+            plan(*inputs, output=output)
+
+
+def test_a_name_without_suffix_may_have_been_meant_as_a_folder():
+    touch("a.png")
+    with pytest.raises(UsageError, match=r"clean: name a file such as clean\.png, or a folder with a slash at its end"):
+        plan("a.png", output="clean")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from restorekit import train, zoo
-from restorekit.errors import TrainingError
+from restorekit.errors import DatasetError, TrainingError
 from restorekit.train import checkpoint as checkpoints
 from restorekit.train import compiling
 from restorekit.train.loop import CHECKPOINT
@@ -90,6 +90,16 @@ def test_a_run_is_not_overwritten_nor_mixed_with_another_recipe(
         train.run(recipe, photographs, tmp_path / "run")
     with pytest.raises(TrainingError, match="another recipe"):
         train.run(replace(recipe, sha256="0" * 64), photographs, tmp_path / "run", resume=True)
+
+
+def test_a_run_that_cannot_start_leaves_nothing(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    (photographs / "bad.png").write_bytes(b"")
+    with pytest.raises(DatasetError):
+        train.run(recipe, photographs, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TrainingError, match="is a file"):
+        train.run(recipe, photographs, recipe_file)
 
 
 def test_a_damaged_checkpoint_is_refused(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:

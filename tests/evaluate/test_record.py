@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from restorekit.errors import UsageError
+from restorekit.evaluate import record_measurements
+from restorekit.models import settings_json
+from restorekit.zoo import Measurement, ModelCard, load_weights, save_weights
+from tests.tiny import tiny_network
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    network = tiny_network()
+    architecture, settings = settings_json(network)
+    card = ModelCard(
+        name="tiny",
+        architecture=architecture,
+        settings=settings,
+        task="denoise",
+        channels=1,
+        sigma_range=(0, 75),
+        parameters=1,
+        description="for tests",
+        recipe="none",
+        recipe_sha256="0" * 64,
+        training_data="none",
+        steps=1,
+        package_version="0",
+        licence="BSD-3-Clause",
+        measured=(Measurement("set12", 25, "best", 1.0), Measurement("bsd68", 25, "best", 2.0, 0.1)),
+    )
+    save_weights(tmp_path / "tiny.safetensors", network.state_dict(), card)
+    return tmp_path / "tiny.safetensors"
+
+
+def evaluation(folder: Path, method: str) -> Path:
+    path = folder / "out.json"
+    results = [
+        {"method": "noisy", "sigma": 25, "psnr": 20.0, "ssim": 0.2},
+        {"method": method, "sigma": 25, "psnr": 28.76543, "ssim": 0.81234},
+        {"method": method, "sigma": 15, "psnr": 31.0, "ssim": 0.9},
+    ]
+    path.write_text(json.dumps({"dataset": "bsd68", "results": results}))
+    return path
+
+
+def test_new_figures_replace_old_ones_of_the_same_kind_and_no_others(weights: Path, tmp_path: Path) -> None:
+    before = load_weights(weights)[1]
+    record_measurements(weights, evaluation(tmp_path, "tiny (best)"))
+    card, after = load_weights(weights)
+    assert card.measured == (
+        Measurement("bsd68", 15, "best", 31.0, 0.9),
+        Measurement("bsd68", 25, "best", 28.7654, 0.8123),
+        Measurement("set12", 25, "best", 1.0),
+    )
+    assert all(after[name].equal(tensor) for name, tensor in before.items())
+
+
+def test_what_was_measured_of_another_model_is_refused(weights: Path, tmp_path: Path) -> None:
+    before = weights.read_bytes()
+    with pytest.raises(UsageError, match="--model tiny"):
+        record_measurements(weights, evaluation(tmp_path, "other (best)"))
+    (tmp_path / "none.json").write_text("[]")
+    with pytest.raises(UsageError, match="not the JSON of an evaluation"):
+        record_measurements(weights, tmp_path / "none.json")
+    assert weights.read_bytes() == before

@@ -1,0 +1,78 @@
+"""The pages say what is there: links lead somewhere, and commands are such as the application takes."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from restorekit.cli.app import app
+
+REPOSITORY = Path(__file__).parents[1]
+# cli.md is generated; tests/cli compares it with the application.
+PAGES = {page.name: page.read_text("utf-8") for page in (REPOSITORY / "docs").glob("*.md") if page.name != "cli.md"}
+PAGES |= {name: (REPOSITORY / name).read_text("utf-8") for name in ("README.md", "CHANGELOG.md")}
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+FOREIGN_OPTIONS = {"--help", "--nproc-per-node"}
+
+
+def anchors(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def commands():
+    """What follows every `restorekit` in the shell blocks, up to a pipe or the like."""
+    for text in PAGES.values():
+        for line in re.split(r"\n|&&|\|", "".join(SHELL.findall(text))):
+            words = shlex.split(line.split(" > ")[0])
+            for index, word in enumerate(words):
+                if Path(word).name == "restorekit":
+                    yield words[index + 1 :]
+
+
+def all_options(command):
+    own = {name for parameter in command.params for name in parameter.opts}
+    return own.union(*(all_options(sub) for sub in getattr(command, "commands", {}).values()))
+
+
+@pytest.mark.parametrize("name", ["try", "develop"])
+def test_the_readme_marks_the_command_for_continuous_integration(name):
+    block = rf"^<!-- command: {name} -->\n```sh\n[^\n]+\n```$"
+    assert len(re.findall(block, PAGES["README.md"], re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_relative_links_resolve(page):
+    folder = REPOSITORY if (REPOSITORY / page).exists() else REPOSITORY / "docs"
+    for link in LINK.findall(PAGES[page]):
+        if "://" not in link:
+            name, _, anchor = link.partition("#")
+            target = folder / (name or page)
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_commands_parse(words):
+    command, rest = get_command(app), words
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command, rest = command.commands[rest[0]], rest[1:]
+    assert not (rest and getattr(command, "commands", {})), "no such command"
+    command.make_context("restorekit", list(rest))  # raises where an option or an argument is wrong or missing
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_options_exist(page):
+    assert set(OPTION.findall(PAGES[page])) <= all_options(get_command(app)) | FOREIGN_OPTIONS
+
+
+def test_the_recipe_explained_is_that_of_the_package():
+    explained = re.search(r"^```toml\n(.*?)^```$", PAGES["training.md"], re.MULTILINE | re.DOTALL)[1]
+    recipe = REPOSITORY / "restorekit" / "train" / "recipes" / "denoise-gray-sc.toml"
+    assert tomllib.loads(explained) == tomllib.loads(recipe.read_text("utf-8"))
