@@ -66,5 +66,7 @@ def world_of(device: torch.device) -> Iterator[World]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(rank, size, device)
+        # A process that leaves while the lead still writes takes the others' connections down with it.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
