@@ -99,7 +99,7 @@ class ModelOptions:
         typer.Option(
             "--tile",
             metavar="auto|N",
-            help="Side of a tile in pixels; auto follows free memory.",
+            help="Side of a tile in pixels; auto fits a CPU's cache or a GPU's free memory.",
             rich_help_panel=_MODEL,
         ),
     ] = "auto"
