@@ -11,7 +11,9 @@ from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
-from restorekit.restore.denoise import Denoise, ModelChoice
+from restorekit.restore.batch import Operation
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.denoise import TASK, Denoise
 from restorekit.restore.engine import Quality, RunSettings
 from restorekit.zoo import LoadedModel, find, load_model
 
@@ -56,15 +58,15 @@ def denoise(
         raise UsageError(f"sigma must be a number on the 0..255 scale or 'auto', not {sigma!r}")
     if not isinstance(image, (np.ndarray, Tensor)):
         raise UsageError(f"an image must be a NumPy array or a tensor, not {type(image).__name__}")
-    choice = ModelChoice(model)
+    choice = ModelChoice(TASK, model)
     settings = RunSettings(Quality(quality), device, None if tile == "auto" else tile)
     operation = Denoise(None if sigma == "auto" else sigma / 255, choice, settings)
     if isinstance(image, Tensor):
-        return _denoise_tensor(image, operation)
-    return _denoise_array(image, operation)
+        return _restore_tensor(image, operation)
+    return _restore_array(image, operation)
 
 
-def _denoise_array(image: NDArray[Any], operation: Denoise) -> NDArray[Any]:
+def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or not image.size:
         raise UsageError(f"an array must be [H, W] or [H, W, 3], not of shape {list(image.shape)}")
     if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
@@ -74,15 +76,15 @@ def _denoise_array(image: NDArray[Any], operation: Denoise) -> NDArray[Any]:
     return operation(Picture(image, Metadata("tiff"))).picture.pixels
 
 
-def _denoise_tensor(image: Tensor, operation: Denoise) -> Tensor:
+def _restore_tensor(image: Tensor, operation: Operation) -> Tensor:
     if image.ndim == 4:
-        return torch.stack([_denoise_tensor(one, operation) for one in image])
+        return torch.stack([_restore_tensor(one, operation) for one in image])
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] not in (1, 3)):
         raise UsageError(f"a tensor must be [H, W], [C, H, W] or [B, C, H, W], not of shape {list(image.shape)}")
     pixels = image.detach().cpu().numpy()
     if image.ndim == 3:
         pixels = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)
-    restored = _denoise_array(np.ascontiguousarray(pixels), operation)
+    restored = _restore_array(np.ascontiguousarray(pixels), operation)
     if image.ndim == 3:
         restored = np.moveaxis(restored, 2, 0) if restored.ndim == 3 else restored[None]
     return torch.from_numpy(np.ascontiguousarray(restored)).to(image.device)

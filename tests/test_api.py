@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, zoo.LoadedMode
             settings=settings,
             task="denoise",
             channels=channels,
-            sigma_range=(0, 75),
+            level_range=(0, 75),
             parameters=sum(tensor.numel() for tensor in network.state_dict().values()),
             description="for tests",
             recipe="none",

@@ -36,9 +36,10 @@ def denoise(
     level = None if sigma == AUTO else parse_sigma(sigma)
 
     def make_operation() -> Operation:
-        from restorekit.restore.denoise import Denoise, ModelChoice
+        from restorekit.restore.choice import ModelChoice
+        from restorekit.restore.denoise import TASK, Denoise
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        return Denoise(level, ModelChoice(model.model, offline=model.offline), settings)
+        return Denoise(level, ModelChoice(TASK, model.model, offline=model.offline), settings)
 
     run_on_files(files, messages, make_operation, participle="denoised")

@@ -30,6 +30,8 @@ Offline = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
 _CHANNELS = {1: "grey", 3: "colour"}
+_LEVELS = {"denoise": "sigma", "deblock": "quality factor"}
+"""What a level on a card is called; demosaicking knows no levels."""
 
 
 @models_app.callback(invoke_without_command=True)
@@ -53,7 +55,7 @@ def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
 
     from restorekit.cli.console import make_console
 
-    table = Table("name", "task", "images", "sigma", "parameters", "PSNR measured (dB)")
+    table = Table("name", "task", "images", "levels", "parameters", "PSNR measured (dB)")
     for model in shipped:
         card = model.card
         table.add_row(
@@ -173,7 +175,7 @@ def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
         ("description", card.description),
         ("task", card.task),
         ("images", _CHANNELS[card.channels]),
-        ("sigma", f"{_range_text(card)} (on the scale 0..255)"),
+        *([("levels", _range_text(card))] if card.task in _LEVELS else []),
         ("architecture", card.architecture),
         ("settings", ", ".join(f"{key} {_setting_text(value)}" for key, value in card.settings.items())),
         ("parameters", f"{card.parameters:,}"),
@@ -198,24 +200,33 @@ def _details(card: ModelCard) -> list[str]:
     lines = []
     for found in card.measured:
         ssim = "" if found.ssim is None else f", SSIM {found.ssim:.4f}"
-        lines.append(f"{found.dataset}, sigma {found.sigma:g}, {found.quality}: {found.psnr:.2f} dB{ssim}")
+        level = f", {_LEVELS[card.task]} {found.level:g}" if card.task in _LEVELS else ""
+        lines.append(f"{found.dataset}{level}, {found.quality}: {found.psnr:.2f} dB{ssim}")
     return lines
 
 
 def _summaries(card: ModelCard) -> list[str]:
-    """One line for each data set and quality: the PSNR at each sigma."""
+    """One line for each data set and quality: the PSNR at each level."""
     groups: dict[tuple[str, str], list[Measurement]] = {}
     for found in card.measured:
         groups.setdefault((found.dataset, found.quality), []).append(found)
     return [
-        f"{dataset}, {quality}: " + ", ".join(f"{found.psnr:.2f} at {found.sigma:g}" for found in group)
+        f"{dataset}, {quality}: " + ", ".join(f"{found.psnr:.2f}{_at_level(card, found)}" for found in group)
         for (dataset, quality), group in groups.items()
     ]
 
 
+def _at_level(card: ModelCard, found: Measurement) -> str:
+    return f" at {found.level:g}" if card.task in _LEVELS else ""
+
+
 def _range_text(card: ModelCard) -> str:
-    low, high = card.sigma_range
-    return f"{low:g} to {high:g}"
+    """The levels with their name, such as `sigma 0 to 75 (of 255)`; nothing for a task without levels."""
+    if card.task not in _LEVELS:
+        return ""
+    low, high = card.level_range
+    scale = " (of 255)" if card.task == "denoise" else ""
+    return f"{_LEVELS[card.task]} {low:g} to {high:g}{scale}"
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:

@@ -93,8 +93,7 @@ class BatchReporter:
         facts = []
         if restored.model is not None:
             facts.append(restored.model)
-        if restored.sigma is not None:
-            facts.append(f"sigma {255 * restored.sigma:.4g}")
+        facts += [f"{name.replace('_', ' ')} {_shown(value)}" for name, value in restored.parameters]
         if restored.seconds is not None:
             facts.append(f"{restored.seconds:.2f} s")
         if self._options.verbose and restored.device is not None:
@@ -107,7 +106,7 @@ class BatchReporter:
             input=_input_field(done.job),
             output=_output_field(done.job),
             model=restored.model,
-            sigma=None if restored.sigma is None else round(255 * restored.sigma, 4),
+            **{name: round(value, 4) if isinstance(value, float) else value for name, value in restored.parameters},
             seconds=None if restored.seconds is None else round(restored.seconds, 4),
             megapixels_per_second=round(megapixels / restored.seconds, 4) if restored.seconds else None,
             tiles=restored.tiles,
@@ -127,6 +126,10 @@ class BatchReporter:
     def _write_json(self, **fields: object) -> None:
         if self._json_lines:
             print(json.dumps(fields), flush=True, file=sys.stdout)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _input_field(job: Job) -> str:

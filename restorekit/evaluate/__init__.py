@@ -1,25 +1,29 @@
 """Restoration measured against the truth: scores, speed, and pages to look at."""
 
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
-from restorekit.evaluate.denoise import CropSettings, Denoiser, Progress, evaluate_denoise
+from restorekit.evaluate.bench import CropSettings, Degradation, Method, Progress, evaluate_methods
+from restorekit.evaluate.denoise import GaussianNoise
 from restorekit.evaluate.record import record_measurements
 from restorekit.evaluate.report import write_report
-from restorekit.evaluate.result import Crop, Evaluation, MethodResult, Panel, Score, Skipped
+from restorekit.evaluate.result import Crop, Evaluation, Level, MethodResult, Panel, Score, Skipped
 
 __all__ = [
     "BASELINES",
     "Baseline",
     "Crop",
     "CropSettings",
-    "Denoiser",
+    "Degradation",
     "Evaluation",
+    "GaussianNoise",
+    "Level",
+    "Method",
     "MethodResult",
     "Panel",
     "Progress",
     "Score",
     "Skipped",
     "baseline",
-    "evaluate_denoise",
+    "evaluate_methods",
     "record_measurements",
     "write_report",
 ]

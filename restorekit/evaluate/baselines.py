@@ -17,7 +17,7 @@ Image = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Baseline:
-    """A `Denoiser`: an image [H, W] or [H, W, 3] and its noise level in [0, 1] -> an image of the same shape."""
+    """A `Method` at `GaussianNoise`: [H, W] or [H, W, 3] and its noise level in [0, 1] -> the same shape."""
 
     name: str
     method: Callable[[Image, float], npt.NDArray[Any]]

@@ -15,19 +15,26 @@ from restorekit.zoo import Measurement, ModelCard, load_weights, save_weights
 def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
     """Put the means of an evaluation (its JSON) that are of the model in `weights` on the model's card.
 
-    Figures for the same data set, noise level and quality are replaced, others kept. The file is rewritten atomically.
+    Figures for the same data set, level and quality are replaced, others kept. The file is rewritten atomically.
 
     Returns:
         The new card.
 
     Raises:
-        WeightsError: the weights file is damaged. UsageError: the JSON is no evaluation, or not of this model.
+        WeightsError: the weights file is damaged. UsageError: the JSON is no evaluation, or not of this model, or tells
+            levels apart that a card does not (patterns of a mosaic).
     """
     card, tensors = load_weights(weights)
     try:
         document = json.loads(evaluation.read_text("utf-8"))
         found = [
-            Measurement(document["dataset"], entry["sigma"], quality, round(entry["psnr"], 4), round(entry["ssim"], 4))
+            Measurement(
+                document["dataset"],
+                _level(entry[document["axis"]]),
+                quality,
+                round(entry["psnr"], 4),
+                round(entry["ssim"], 4),
+            )
             for entry in document["results"]
             if (quality := _quality(entry["method"], card.name))
         ]
@@ -37,12 +44,22 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
         raise UsageError(
             f"{show_path(evaluation)} has no figures for {card.name}; evaluate it with --model {card.name}"
         )
-    new = {(one.dataset, one.sigma, one.quality) for one in found}
-    kept = [one for one in card.measured if (one.dataset, one.sigma, one.quality) not in new]
-    ordered = sorted([*kept, *found], key=lambda one: (one.dataset, one.quality, one.sigma))
+    new = {(one.dataset, one.level, one.quality) for one in found}
+    if len(new) < len(found):
+        raise UsageError(
+            f"{show_path(evaluation)} has figures of several {document['axis']}s, which a card cannot tell apart; "
+            "record an evaluation with one"
+        )
+    kept = [one for one in card.measured if (one.dataset, one.level, one.quality) not in new]
+    ordered = sorted([*kept, *found], key=lambda one: (one.dataset, one.quality, one.level))
     card = replace(card, measured=tuple(ordered))
     save_weights(weights, tensors, card)
     return card
+
+
+def _level(value: float | str) -> float:
+    """The level on a card: 0 where it is no number."""
+    return 0.0 if isinstance(value, str) else value
 
 
 def _quality(method: str, name: str) -> str | None:

@@ -9,7 +9,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from restorekit.evaluate.result import Crop, Evaluation, MethodResult, Panel, Pixels8
+from restorekit.evaluate.result import Crop, Evaluation, Level, Panel, Pixels8
 from restorekit.image import Metadata, Picture, encode_picture, write_file
 
 MOST_COLUMNS = 4
@@ -40,54 +40,54 @@ def render_report(evaluation: Evaluation) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}{_tab_style(len(evaluation.sigmas))}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}{_tab_style(len(evaluation.levels))}</style>\n</head>\n"
         f"<body>\n<main>\n{''.join(body)}</main>\n</body>\n</html>\n"
     )
 
 
 def _header(evaluation: Evaluation, title: str) -> str:
     scored = len(evaluation.images)
-    levels = ", ".join(_level(sigma) for sigma in evaluation.sigmas)
-    facts = (
-        f"{scored} image{'s' * (scored != 1)} · σ = {levels} (of 255) · seed {evaluation.seed} · {evaluation.device}"
-    )
+    levels = ", ".join(level.label for level in evaluation.levels)
+    facts = f"{scored} image{'s' * (scored != 1)} · {levels} · seed {evaluation.seed} · {evaluation.device}"
     return f'<header>\n<h1>{escape(title)}</h1>\n<p class="facts">{escape(facts)}</p>\n</header>\n'
 
 
 def _summary(evaluation: Evaluation) -> str:
-    sigmas, methods = evaluation.sigmas, evaluation.methods
-    groups = "".join(f'<th class="group start" colspan="2" scope="colgroup">σ = {_level(s)}</th>' for s in sigmas)
-    columns = '<th class="start" scope="col">PSNR, dB</th><th scope="col">SSIM</th>' * len(sigmas)
+    levels, methods = evaluation.levels, evaluation.methods
+    groups = "".join(
+        f'<th class="group start" colspan="2" scope="colgroup">{escape(level.label)}</th>' for level in levels
+    )
+    columns = '<th class="start" scope="col">PSNR, dB</th><th scope="col">SSIM</th>' * len(levels)
     head = (
         f'<tr><th></th>{groups}<th class="group start" colspan="2" scope="colgroup">Speed</th></tr>\n'
         f'<tr><th scope="col">Method</th>{columns}'
         '<th class="start" scope="col">s/MP</th><th scope="col">MP/s</th></tr>'
     )
-    best_psnr = {sigma: _best(evaluation.result(method, sigma).psnr for method in methods) for sigma in sigmas}
-    best_ssim = {sigma: _best(evaluation.result(method, sigma).ssim for method in methods) for sigma in sigmas}
+    best_psnr = {level: _best(evaluation.result(method, level).psnr for method in methods) for level in levels}
+    best_ssim = {level: _best(evaluation.result(method, level).ssim for method in methods) for level in levels}
     rows = []
     for method in methods:
-        results = [evaluation.result(method, sigma) for sigma in sigmas]
+        results = [evaluation.result(method, level) for level in levels]
         cells = "".join(
-            _cell(_psnr(result.psnr), _ties(result.psnr, best_psnr[result.sigma], PSNR_DIGITS), start=True)
-            + _cell(_ssim(result.ssim), _ties(result.ssim, best_ssim[result.sigma], SSIM_DIGITS))
+            _cell(_psnr(result.psnr), _ties(result.psnr, best_psnr[result.level], PSNR_DIGITS), start=True)
+            + _cell(_ssim(result.ssim), _ties(result.ssim, best_ssim[result.level], SSIM_DIGITS))
             for result in results
         )
-        rows.append(f'<tr><th scope="row">{escape(method)}</th>{cells}{_speed_cells(method, results)}</tr>\n')
+        speed = _speed_cells(evaluation.megapixels_per_second(method))
+        rows.append(f'<tr><th scope="row">{escape(method)}</th>{cells}{speed}</tr>\n')
+    notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in evaluation.notes)
     return (
         f'<section>\n<h2>Means</h2>\n<div class="card"><table>\n<thead>\n{head}\n</thead>\n'
         f"<tbody>\n{''.join(rows)}</tbody>\n</table></div>\n"
-        '<p class="note">The best of each column is marked. Speed is over all images and noise levels.</p>\n'
-        "</section>\n"
+        '<p class="note">The best of each column is marked. Speed is over all images and levels.</p>\n'
+        f"{notes}</section>\n"
     )
 
 
-def _speed_cells(method: str, results: Sequence[MethodResult]) -> str:
-    if method == "noisy":
+def _speed_cells(megapixels_per_second: float | None) -> str:
+    if megapixels_per_second is None:
         return _cell("–", start=True) + _cell("–")
-    seconds = sum(result.seconds for result in results)
-    megapixels = sum(score.megapixels for result in results for score in result.scores)
-    return _cell(_speed(seconds / megapixels), start=True) + _cell(_speed(megapixels / max(seconds, 1e-9)))
+    return _cell(_speed(1 / megapixels_per_second), start=True) + _cell(_speed(megapixels_per_second))
 
 
 def _crops(evaluation: Evaluation) -> str:
@@ -97,13 +97,13 @@ def _crops(evaluation: Evaluation) -> str:
         "<section>\n<h2>Side by side</h2>\n"
         '<p class="note">The most detailed part of the most detailed images, each pixel shown as two by two where '
         "there is room. Below each: PSNR of the whole image, and of the crop.</p>\n"
-        + _tabs(evaluation.sigmas, lambda sigma: "".join(_crop(crop, sigma) for crop in evaluation.crops))
+        + _tabs(evaluation.levels, lambda level: "".join(_crop(crop, level) for crop in evaluation.crops))
         + "</section>\n"
     )
 
 
-def _crop(crop: Crop, sigma: float) -> str:
-    panels = [panel for panel in crop.panels if panel.sigma == sigma]
+def _crop(crop: Crop, level: Level) -> str:
+    panels = [panel for panel in crop.panels if panel.level == level]
     best = _best(panel.psnr for panel in panels)
     height, width = crop.clean.shape[:2]
     figures = _figure(crop.clean, "clean", "") + "".join(_panel_figure(panel, best) for panel in panels)
@@ -132,12 +132,12 @@ def _figure(pixels: Pixels8, name: str, caption: str) -> str:
 
 
 def _images(evaluation: Evaluation) -> str:
-    tables = "".join(_image_table(evaluation, sigma) for sigma in evaluation.sigmas)
+    tables = "".join(_image_table(evaluation, level) for level in evaluation.levels)
     return f"<section>\n<h2>Image by image</h2>\n{tables}</section>\n"
 
 
-def _image_table(evaluation: Evaluation, sigma: float) -> str:
-    results = [evaluation.result(method, sigma) for method in evaluation.methods]
+def _image_table(evaluation: Evaluation, level: Level) -> str:
+    results = [evaluation.result(method, level) for method in evaluation.methods]
     groups = "".join(
         f'<th class="group start" colspan="2" scope="colgroup">{escape(method)}</th>' for method in evaluation.methods
     )
@@ -153,7 +153,7 @@ def _image_table(evaluation: Evaluation, sigma: float) -> str:
         rows.append(f'<tr><th scope="row" title="{escape(image)}">{escape(image)}</th>{cells}</tr>\n')
     means = "".join(_cell(_psnr(result.psnr), start=True) + _cell(_ssim(result.ssim)) for result in results)
     return (
-        f'<details>\n<summary>σ = {_level(sigma)}</summary>\n<div class="card"><table class="small">\n'
+        f'<details>\n<summary>{escape(level.label)}</summary>\n<div class="card"><table class="small">\n'
         f'<thead>\n<tr><th></th>{groups}</tr>\n<tr><th scope="col">Image</th>{columns}</tr>\n</thead>\n'
         f"<tbody>\n{''.join(rows)}</tbody>\n"
         f'<tfoot><tr><th scope="row">Mean</th>{means}</tr></tfoot>\n</table></div>\n</details>\n'
@@ -170,15 +170,15 @@ def _footer(evaluation: Evaluation) -> str:
     )
 
 
-def _tabs(sigmas: Sequence[float], content: Callable[[float], str]) -> str:
-    """One tab for each noise level. Radio buttons do the switching, so that the page needs no script."""
+def _tabs(levels: Sequence[Level], content: Callable[[Level], str]) -> str:
+    """One tab for each level. Radio buttons do the switching, so that the page needs no script."""
     inputs = "".join(
-        f'<input class="pick" type="radio" name="crops" id="crops{index}"{" checked" * (index == len(sigmas) // 2)}>\n'
-        for index in range(len(sigmas))
+        f'<input class="pick" type="radio" name="crops" id="crops{index}"{" checked" * (index == len(levels) // 2)}>\n'
+        for index in range(len(levels))
     )
-    labels = "".join(f'<label for="crops{index}">σ = {_level(s)}</label>\n' for index, s in enumerate(sigmas))
-    levels = "".join(f'<div class="level level{index}">\n{content(s)}</div>\n' for index, s in enumerate(sigmas))
-    return f'{inputs}<div class="tabs">\n{labels}</div>\n{levels}'
+    labels = "".join(f'<label for="crops{index}">{escape(level.label)}</label>\n' for index, level in enumerate(levels))
+    panes = "".join(f'<div class="level level{index}">\n{content(level)}</div>\n' for index, level in enumerate(levels))
+    return f'{inputs}<div class="tabs">\n{labels}</div>\n{panes}'
 
 
 def _tab_style(count: int) -> str:
@@ -219,7 +219,3 @@ def _ssim(value: float) -> str:
 
 def _speed(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
-
-
-def _level(sigma: float) -> str:
-    return f"{round(255 * sigma, 6):g}"

@@ -1,4 +1,4 @@
-"""What an evaluation found: scores by method and noise level, and a few crops to look at."""
+"""What an evaluation found: scores by method and level of the degradation, and a few crops to look at."""
 
 from __future__ import annotations
 
@@ -25,11 +25,19 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Level:
+    """How strong the degradation was. value: for JSON, as users know it: 25, "rggb"; label: such as `sigma 25`."""
+
+    value: float | str
+    label: str
+
+
+@dataclass(frozen=True)
 class MethodResult:
-    """One method at one noise level (in [0, 1]), a score for each image."""
+    """One method at one level, a score for each image."""
 
     method: str
-    sigma: float
+    level: Level
     scores: tuple[Score, ...]
 
     @property
@@ -66,7 +74,7 @@ class Panel:
     """A method's output within a crop, with the PSNR of the whole image and of the crop alone."""
 
     method: str
-    sigma: float
+    level: Level
     pixels: Pixels8
     psnr: float
     crop_psnr: float
@@ -74,7 +82,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """The most detailed part of one image: clean, and as each method gave it (the noisy input first, per level)."""
+    """The most detailed part of one image: clean, and as each method gave it (what was observed first, per level)."""
 
     image: str
     left: int
@@ -85,14 +93,21 @@ class Crop:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A whole evaluation. `results` go by method, then by noise level, both in the order asked for."""
+    """A whole evaluation. `results` go by method, then by level, both in the order asked for.
+
+    axis: what a level is called in JSON. untouched: the name of the method that does nothing, whose speed says nothing.
+    notes: remarks on the methods.
+    """
 
     task: str
+    axis: str
     dataset: str
     protocol: str
     seed: int
     device: str
     versions: tuple[tuple[str, str], ...]
+    untouched: str | None
+    notes: tuple[str, ...]
     results: tuple[MethodResult, ...]
     skipped: tuple[Skipped, ...]
     crops: tuple[Crop, ...]
@@ -103,31 +118,40 @@ class Evaluation:
         return tuple(dict.fromkeys(result.method for result in self.results))
 
     @property
-    def sigmas(self) -> tuple[float, ...]:
-        """Noise levels in [0, 1] in the order asked for."""
-        return tuple(dict.fromkeys(result.sigma for result in self.results))
+    def levels(self) -> tuple[Level, ...]:
+        """In the order asked for."""
+        return tuple(dict.fromkeys(result.level for result in self.results))
 
     @property
     def images(self) -> tuple[str, ...]:
         """Those that were scored."""
         return tuple(score.image for score in self.results[0].scores)
 
-    def result(self, method: str, sigma: float) -> MethodResult:
-        """The scores of one method at one noise level."""
-        return next(result for result in self.results if (result.method, result.sigma) == (method, sigma))
+    def result(self, method: str, level: Level) -> MethodResult:
+        """The scores of one method at one level."""
+        return next(result for result in self.results if (result.method, result.level) == (method, level))
+
+    def megapixels_per_second(self, method: str) -> float | None:
+        """Over all images and levels together; None for the method that does nothing."""
+        if method == self.untouched:
+            return None
+        scores = [score for result in self.results if result.method == method for score in result.scores]
+        return sum(score.megapixels for score in scores) / max(sum(score.seconds for score in scores), 1e-9)
 
     def to_json(self) -> str:
-        """Everything but the crops. Noise levels on the scale 0..255 (`sigma`); null for an infinite PSNR."""
+        """Everything but the crops. A result has its level under the name of the axis; an infinite PSNR is null."""
         return json.dumps(
             {
                 "task": self.task,
+                "axis": self.axis,
                 "dataset": self.dataset,
                 "count": len(self.images),
                 "protocol": self.protocol,
                 "seed": self.seed,
                 "device": self.device,
                 "versions": dict(self.versions),
-                "results": [_describe(result) for result in self.results],
+                "notes": self.notes,
+                "results": [_describe(result, self.axis) for result in self.results],
                 "skipped": [asdict(skipped) for skipped in self.skipped],
             },
             indent=2,
@@ -136,10 +160,10 @@ class Evaluation:
         )
 
 
-def _describe(result: MethodResult) -> dict[str, object]:
+def _describe(result: MethodResult, axis: str) -> dict[str, object]:
     return {
         "method": result.method,
-        "sigma": round(255 * result.sigma, 6),
+        axis: result.level.value,
         "psnr": _finite(result.psnr),
         "ssim": _finite(result.ssim),
         "seconds": result.seconds,

@@ -34,12 +34,13 @@ from restorekit.restore.plan import Existing, Job, Plan
 class Restored:
     """What an operation made of one picture; None where it has no such thing.
 
-    sigma: the noise level it worked with, in [0, 1]. seconds: the network's time alone. notes: remarks for the user.
+    parameters: names and values of what it worked with, on the scale of users: ("sigma", 25.0), ("pattern", "rggb").
+    seconds: the network's time alone. notes: remarks for the user.
     """
 
     picture: Picture
     model: str | None = None
-    sigma: float | None = None
+    parameters: tuple[tuple[str, float | str], ...] = ()
     device: str | None = None
     tiles: int | None = None
     seconds: float | None = None

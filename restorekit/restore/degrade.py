@@ -23,8 +23,9 @@ class AddNoise:
     def __call__(self, picture: Picture) -> Restored:
         """The picture with noise."""
         noisy = add_gaussian_noise(picture.to_float(), self.sigma, self.seed)
+        known = (("sigma", 255 * self.sigma),)
         if picture.pixels.dtype.kind == "f":
             worse = replace(picture, pixels=noisy.astype(picture.pixels.dtype))
-            return Restored(worse, sigma=self.sigma)
+            return Restored(worse, parameters=known)
         note = f"noise rounded and clipped to {8 * picture.pixels.itemsize} bits"
-        return Restored(picture.with_float(noisy), sigma=self.sigma, notes=(note,))
+        return Restored(picture.with_float(noisy), parameters=known, notes=(note,))

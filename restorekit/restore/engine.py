@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,18 +73,25 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def denoise_array(
-    pixels: NDArray[np.float32], sigma: float, network: Denoiser, settings: RunSettings
+def restore_array(
+    pixels: NDArray[np.float32],
+    level: float,
+    network: Denoiser,
+    settings: RunSettings,
+    mask: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.float32], RunReport]:
-    """Denoise one image: [H, W] for a grey model or [H, W, 3] for a colour one, any size, clamped to [0, 1].
+    """Restore one image: [H, W] for a grey model or [H, W, 3] for a colour one, any size, clamped to [0, 1].
 
     Args:
         pixels: values in [0, 1], though noise may lead outside; the result does not.
-        sigma: standard deviation of the noise, in [0, 1].
-        network: a denoiser of as many channels.
+        level: how strong the degradation is, in [0, 1], as the network takes it: of noise, the standard deviation.
+        network: one of as many channels.
         settings: quality, device and tile size.
+        mask: 1 where a value was observed and 0 where there is none, of the image's shape, or [H, W] for all channels;
+            None if all were observed.
 
     Raises:
+        UsageError: a mask of another shape.
         ModelMismatchError: the network is for another number of channels.
         MemoryExhaustedError: the image itself, or the smallest tile, does not fit into memory.
     """
@@ -93,14 +101,15 @@ def denoise_array(
         raise ModelMismatchError(
             f"the model is for {kinds[network.channels]} images, and this one is {kinds.get(channels, channels)}"
         )
+    if mask is not None and mask.shape not in (pixels.shape, pixels.shape[:2]):
+        raise UsageError(f"a mask of shape {list(mask.shape)} does not fit an image of shape {list(pixels.shape)}")
     device = resolve_device(settings.device)
     started = time.perf_counter()
     try:
         network = network.to(device)
-        image = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
-        batch = image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None].contiguous()
-        estimate, tiles = denoise_batch(batch, sigma, network, settings)
-        result = estimate[0, 0] if image.ndim == 2 else estimate[0].permute(1, 2, 0)
+        observed = None if mask is None else _batch(mask.astype(np.float32), device).expand(-1, channels, -1, -1)
+        estimate, tiles = restore_batch(_batch(pixels, device), level, network, settings, observed)
+        result = estimate[0, 0] if pixels.ndim == 2 else estimate[0].permute(1, 2, 0)
         restored: NDArray[np.float32] = result.cpu().numpy()
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
@@ -108,18 +117,32 @@ def denoise_array(
 
 
 @torch.inference_mode()
-def denoise_batch(noisy: Tensor, sigma: float, network: Denoiser, settings: RunSettings) -> tuple[Tensor, int]:
-    """Denoise images [B, C, H, W] of any size: the estimate, clamped to [0, 1], and the number of tiles."""
+def restore_batch(
+    images: Tensor, level: float, network: Denoiser, settings: RunSettings, mask: Tensor | None = None
+) -> tuple[Tensor, int]:
+    """Restore images [B, C, H, W] of any size: the estimate, clamped to [0, 1], and the number of tiles.
+
+    `mask` is [1, C, H, W] or [B, C, H, W]: 1 where a value was observed, else 0.
+    """
     stride = settings.quality.stride
-    height, width = noisy.shape[-2:]
-    padded = _at_least(noisy, network.patch_size)
-    tile_size = settings.tile or _automatic_tile(network, noisy.shape[0], noisy.device)
+    height, width = images.shape[-2:]
+    padded = _at_least(images, network.patch_size)
+    tile_size = settings.tile or _automatic_tile(network, images.shape[0], images.device)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
     tiles = len(grid_blocks(padded.shape[-2], padded.shape[-1], network.patch_size, stride, tile_size))
-    levels = torch.full((noisy.shape[0],), sigma, device=noisy.device)
-    sums, covered = network(padded, levels, stride, tile_size)
+    levels = torch.full((images.shape[0],), level, device=images.device)
+    if mask is None:
+        sums, covered = network(padded, levels, stride, tile_size)
+    else:
+        sums, covered = network(padded, levels, stride, tile_size, mask=_at_least(mask, network.patch_size))
     return sums.div_(covered).clamp_(0, 1)[..., :height, :width], tiles
+
+
+def _batch(pixels: NDArray[np.float32], device: torch.device) -> Tensor:
+    """[H, W] or [H, W, C] as [1, C, H, W]."""
+    image = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+    return image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None].contiguous()
 
 
 def _automatic_tile(network: Denoiser, batch: int, device: torch.device) -> int:

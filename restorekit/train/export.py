@@ -23,7 +23,7 @@ def export_weights(path: Path, recipe: Recipe, tensors: Mapping[str, Tensor], st
         settings=settings,
         task=recipe.task,
         channels=network.channels,
-        sigma_range=(0.0, recipe.noise.high),
+        level_range=(0.0, recipe.noise.high),
         parameters=sum(tensor.numel() for tensor in tensors.values()),
         description=recipe.description,
         recipe=recipe.name,

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from restorekit.zoo.card import Measurement, ModelCard
-from restorekit.zoo.catalogue import ModelFile, ShippedModel, default_model, find, locate, shipped_models
+from restorekit.zoo.catalogue import (
+    ModelFile,
+    ShippedModel,
+    default_model,
+    default_models,
+    find,
+    locate,
+    shipped_models,
+)
 from restorekit.zoo.load import LoadedModel, load_model
 from restorekit.zoo.weights import load_weights, read_card, save_weights
 
@@ -14,6 +22,7 @@ __all__ = [
     "ModelFile",
     "ShippedModel",
     "default_model",
+    "default_models",
     "find",
     "load_model",
     "load_weights",

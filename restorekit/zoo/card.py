@@ -10,8 +10,8 @@ from typing import TypeGuard, TypeVar
 
 from restorekit.errors import WeightsError
 
-FORMAT_VERSION = 1
-TASKS = ("denoise",)
+FORMAT_VERSION = 2
+TASKS = ("denoise", "demosaic", "deblock")
 CHANNELS = (1, 3)
 
 _LARGEST_NUMBER = 1e12
@@ -21,14 +21,14 @@ _Choice = TypeVar("_Choice", str, int)
 
 @dataclass(frozen=True)
 class Measurement:
-    """Mean quality of a model over a data set at one noise level.
+    """Mean quality of a model over a data set at one level of its degradation.
 
-    dataset: its name, such as "BSD68". sigma: noise level on the 0..255 scale. quality: the `--quality` it was measured
+    dataset: its name, such as "BSD68". level: as in `ModelCard.level_range`. quality: the `--quality` it was measured
     with. psnr: in dB. ssim: in [-1, 1], or None where it was not measured.
     """
 
     dataset: str
-    sigma: float
+    level: float
     quality: str
     psnr: float
     ssim: float | None = None
@@ -39,11 +39,12 @@ class ModelCard:
     """Everything needed to build a model again, and to judge it.
 
     name: what users call it, and the file's name without the suffix. architecture, settings: what `models.build` takes.
-    task: "denoise". channels: 1 grey, 3 RGB. sigma_range: least and greatest noise level, on the 0..255 scale.
-    parameters: how many numbers were learned. description: one sentence for people. recipe, recipe_sha256: the training
-    recipe's name and the hash of its text. training_data: where the images came from. steps: how many optimiser steps
-    it was trained for. package_version: of the restorekit that wrote the file. licence: an SPDX identifier. measured:
-    how well it does.
+    task: one of `TASKS`. channels: 1 grey, 3 RGB. level_range: least and greatest level of the degradation it was made
+    for: the noise level on the 0..255 scale to denoise, the JPEG quality factor to deblock, 0 and 0 to demosaic, which
+    knows no levels. parameters: how many numbers were learned. description: one sentence for people. recipe,
+    recipe_sha256: the training recipe's name and the hash of its text. training_data: where the images came from.
+    steps: how many optimiser steps it was trained for. package_version: of the restorekit that wrote the file. licence:
+    an SPDX identifier. measured: how well it does.
     """
 
     name: str
@@ -51,7 +52,7 @@ class ModelCard:
     settings: Mapping[str, object]
     task: str
     channels: int
-    sigma_range: tuple[float, float]
+    level_range: tuple[float, float]
     parameters: int
     description: str
     recipe: str
@@ -92,7 +93,7 @@ class ModelCard:
             settings=card.mapping("settings"),
             task=card.one_of("task", TASKS),
             channels=card.one_of("channels", CHANNELS),
-            sigma_range=card.interval("sigma_range"),
+            level_range=card.interval("level_range"),
             parameters=card.count("parameters"),
             description=card.text("description"),
             recipe=card.text("recipe"),
@@ -113,7 +114,7 @@ def _measurement(entry: object) -> Measurement:
     reader = _Reader(entry, where)
     return Measurement(
         dataset=reader.text("dataset"),
-        sigma=reader.number("sigma"),
+        level=reader.number("level"),
         quality=reader.text("quality"),
         psnr=reader.number("psnr"),
         ssim=None if entry["ssim"] is None else reader.number("ssim"),

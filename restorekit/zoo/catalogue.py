@@ -17,6 +17,8 @@ from restorekit.zoo.weights import read_card
 _DEFAULT_MODELS = {
     ("denoise", 1): "denoise-gray-sc",
     ("denoise", 3): "denoise-color-sc",
+    ("demosaic", 3): "demosaic-color-groupsc",
+    ("deblock", 1): "deblock-gray-groupsc",
 }
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -49,6 +51,11 @@ def default_model(task: str, channels: int) -> str:
     except KeyError:
         known = ", ".join(f"{task} with {channels}" for task, channels in _DEFAULT_MODELS)
         raise ModelNotFoundError(f"no default model for {task} with {channels} channels; there is: {known}") from None
+
+
+def default_models(task: str) -> dict[int, str]:
+    """The names of a task's default models by number of channels, the least first."""
+    return {channels: name for (known, channels), name in sorted(_DEFAULT_MODELS.items()) if known == task}
 
 
 def weights_folder() -> Path:

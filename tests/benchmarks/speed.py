@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 import restorekit
-from restorekit.restore.engine import Quality, RunSettings, denoise_array
+from restorekit.restore.engine import Quality, RunSettings, restore_array
 
 
 def dncnn(channels: int) -> nn.Module:
@@ -71,7 +71,7 @@ def _dncnn_run(image: np.ndarray, channels: int) -> Callable[[], object]:
 
 
 def _our_run(image: np.ndarray, sigma: float, network: nn.Module, quality: Quality) -> Callable[[], object]:
-    return lambda: denoise_array(image, sigma, network, RunSettings(quality, "cpu"))
+    return lambda: restore_array(image, sigma, network, RunSettings(quality, "cpu"))
 
 
 if __name__ == "__main__":

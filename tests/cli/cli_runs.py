@@ -37,7 +37,7 @@ def write_tiny_model(path, name="tiny", channels=1, **changes):
         "settings": settings,
         "task": "denoise",
         "channels": channels,
-        "sigma_range": (0.0, 75.0),
+        "level_range": (0.0, 75.0),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "description": "A tiny model",
         "recipe": "tiny",

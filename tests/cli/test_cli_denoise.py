@@ -75,7 +75,7 @@ def test_sigma_auto_is_said(run):
 
 
 def test_sigma_auto_is_clipped_to_the_model_s_range(run):
-    write_tiny_model(Path("narrow.safetensors"), "narrow", sigma_range=(10.0, 12.0))
+    write_tiny_model(Path("narrow.safetensors"), "narrow", level_range=(10.0, 12.0))
     write_image("img.png", shape=(64, 64))
     result = run("denoise", "img.png", "--sigma", "auto", "--model", "narrow.safetensors", "--json")
     assert json.loads(result.stdout)["sigma"] == 12
@@ -226,7 +226,7 @@ def test_verbose_shows_where_an_unexpected_error_arose(run, monkeypatch):
         raise KeyError("a bug")
 
     write_image("a.png")
-    monkeypatch.setattr("restorekit.restore.denoise.denoise_array", broken)
+    monkeypatch.setattr("restorekit.restore.denoise.restore_array", broken)
     result = run("denoise", "a.png", "--sigma", "25")
     assert (result.code, len(result.stderr.splitlines())) == (1, 1)
     assert "unexpected KeyError" in result.stderr

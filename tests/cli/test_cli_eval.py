@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cli_runs import write_image
 
+from restorekit.cli import evaluation
+
 
 @pytest.fixture
 def data():
@@ -23,6 +25,9 @@ def test_table_json_and_report(run, data):
     assert set(figures) == {(name, level) for name in ("noisy", "default (balanced)") for level in (15, 25)}
     assert f"{figures['noisy', 25]:.2f} dB" in result.stderr
     assert "sigma 15" in result.stderr
+    note = "default: denoise-gray-sc for grey images, denoise-color-sc for colour images"
+    assert note in result.stderr.splitlines()
+    assert document["notes"] == [note]
     assert Path("out.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
@@ -34,6 +39,14 @@ def test_models_and_qualities_are_repeatable_and_json_goes_to_standard_output(ru
     document = json.loads(result.stdout)
     assert [entry["method"] for entry in document["results"]] == ["denoise-gray-sc (fast)", "denoise-gray-sc (best)"]
     assert document["seed"] == 3
+
+
+def test_progress_is_told_without_a_terminal(run, data, monkeypatch):
+    monkeypatch.setattr(evaluation, "SECONDS_BETWEEN_LINES", 0)
+    options = ("--data", data, "--sigma", "25", "--sigma", "50", "--quality", "fast")
+    result = run("eval", "denoise", *options)
+    assert result.stderr.splitlines()[:4] == [f"{n} of 4 runs, {'ab'[n > 2]}.png" for n in (1, 2, 3, 4)]
+    assert run("eval", "denoise", *options, "--quiet").stderr == ""
 
 
 def test_what_cannot_be_read_is_named(run, data):
@@ -48,7 +61,7 @@ def test_what_cannot_be_read_is_named(run, data):
     [
         (("--sigma", "0"), 2, "sigma 0 is not a noise level"),
         (("--sigma", "80"), 2, "sigma 80 is not a noise level that denoise-gray-sc was made for"),
-        (("--sigma", "25", "--sigma", "25"), 2, "noise levels must be different"),
+        (("--sigma", "25", "--sigma", "25"), 2, "levels to evaluate at must be different"),
         (("--sigma", "25", "--against", "median"), 2, "no baseline is named 'median'"),
         (("--sigma", "25", "--quality", "ultra"), 2, "use one of fast, balanced, best"),
         (

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from cli_runs import write_tiny_model
 
+from restorekit.zoo import Measurement, catalogue
+
 
 @pytest.mark.parametrize("command", [("models",), ("models", "list")])
 def test_list(run, command):
@@ -14,7 +16,7 @@ def test_list(run, command):
     assert result.code == 0
     assert "denoise-gray-sc" in table
     assert "denoise-color-sc" in table
-    assert "0 to 75" in table
+    assert "sigma 0 to 75 (of 255)" in table
     assert "BSD68, best: 28.57 at 25, 25.60 at 50" in table
 
 
@@ -33,11 +35,38 @@ def test_info(run):
     document = json.loads(run("models", "info", "denoise-gray-sc", "--json").stdout)
     assert document["measured"][1] == {
         "dataset": "BSD68",
-        "sigma": 50.0,
+        "level": 50.0,
         "quality": "best",
         "psnr": 25.6,
         "ssim": None,
     }
+
+
+def test_levels_in_the_words_of_the_task(run):
+    figures = {
+        "deblock": Measurement("classic5", 10.0, "best", 29.6),
+        "demosaic": Measurement("Kodak24", 0.0, "best", 42.9),
+    }
+    write_tiny_model(Path("deblock.safetensors"), task="deblock", level_range=(5, 95), measured=(figures["deblock"],))
+    write_tiny_model(Path("demosaic.safetensors"), task="demosaic", level_range=(0, 0), measured=(figures["demosaic"],))
+    deblock = run("models", "info", "deblock.safetensors").stdout.decode()
+    assert "quality factor 5 to 95" in deblock
+    assert "classic5, quality factor 10, best: 29.60 dB" in deblock
+    demosaic = run("models", "info", "demosaic.safetensors").stdout.decode()
+    assert "Kodak24, best: 42.90 dB" in demosaic
+    assert "levels" not in demosaic
+
+
+def test_the_list_has_models_of_every_task(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "weights_folder", lambda: tmp_path)
+    measured = (Measurement("classic5", 10.0, "best", 29.6), Measurement("classic5", 20.0, "best", 31.8))
+    write_tiny_model(tmp_path / "a.safetensors", "a", task="deblock", level_range=(5, 95), measured=measured)
+    measured = (Measurement("Kodak24", 0.0, "best", 42.9),)
+    write_tiny_model(tmp_path / "b.safetensors", "b", 3, task="demosaic", level_range=(0, 0), measured=measured)
+    table = run("models").stdout.decode()
+    assert "quality factor 5 to 95" in table
+    assert "classic5, best: 29.60 at 10, 31.80 at 20" in table
+    assert "Kodak24, best: 42.90 " in table
 
 
 def test_path(run, weights_folder):

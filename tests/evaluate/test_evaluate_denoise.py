@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from restorekit.errors import DatasetError, UsageError
-from restorekit.evaluate import CropSettings, baseline, evaluate_denoise
+from restorekit.evaluate import CropSettings, GaussianNoise, baseline, evaluate_methods
 from restorekit.evaluate.crops import CropKeeper, most_detailed_window, to_8_bits
-from restorekit.evaluate.result import Crop
+from restorekit.evaluate.result import Crop, Level
 from restorekit.image import read_picture
 from restorekit.metrics import psnr, ssim
 
 LEVELS = (15 / 255, 50 / 255)
+SHOWN = (Level(15.0, "sigma 15"), Level(50.0, "sigma 50"))
 
 
 @dataclass
@@ -38,10 +39,10 @@ class Recorder:
 
 def test_scores_are_those_of_the_clamped_outputs(folder):
     recorder = Recorder()
-    evaluation = evaluate_denoise(folder, [baseline("noisy"), recorder], LEVELS)
+    evaluation = evaluate_methods(folder, GaussianNoise(LEVELS), [baseline("noisy"), recorder])
     assert evaluation.images == ("a.png", "b.png", "sub/c <&>.png")
     assert evaluation.methods == ("noisy", "half")
-    assert evaluation.sigmas == LEVELS
+    assert evaluation.levels == SHOWN
     inputs = recorder.whole_images()
     assert [image.ndim for image, _ in inputs] == [2, 2, 2, 2, 3, 3]
     for index, image in enumerate(evaluation.images):
@@ -51,12 +52,12 @@ def test_scores_are_those_of_the_clamped_outputs(folder):
             assert told == sigma
             assert noisy.dtype == np.float32
             for method, output in (("noisy", noisy), ("half", noisy / 2)):
-                score = evaluation.result(method, sigma).scores[index]
+                score = evaluation.result(method, SHOWN[place]).scores[index]
                 assert score.image == image
                 assert score.psnr == psnr(np.clip(output, 0, 1), clean)
                 assert score.ssim == ssim(np.clip(output, 0, 1), clean)
                 assert score.megapixels == clean.shape[0] * clean.shape[1] / 1e6
-    result = evaluation.result("half", LEVELS[0])
+    result = evaluation.result("half", SHOWN[0])
     assert result.psnr == pytest.approx(np.mean([score.psnr for score in result.scores]))
     assert result.seconds > 0
     assert result.megapixels_per_second > 0
@@ -64,7 +65,7 @@ def test_scores_are_those_of_the_clamped_outputs(folder):
 
 def test_noise_is_not_clipped_and_has_its_level(folder):
     recorder = Recorder()
-    evaluate_denoise(folder, [recorder], LEVELS)
+    evaluate_methods(folder, GaussianNoise(LEVELS), [recorder])
     for (noisy, sigma), image in zip(recorder.whole_images()[1::2], ("a.png", "b.png", "sub/c <&>.png"), strict=True):
         noise = noisy - read_picture(folder / image).to_float()
         assert noise.std() == pytest.approx(sigma, rel=0.05)
@@ -73,12 +74,12 @@ def test_noise_is_not_clipped_and_has_its_level(folder):
 
 def test_results_depend_neither_on_the_order_nor_on_the_choice_of_levels(folder):
     methods = [baseline("noisy")]
-    both = evaluate_denoise(folder, methods, LEVELS, seed=7)
-    backwards = evaluate_denoise(folder, methods, LEVELS[::-1], seed=7)
-    one = evaluate_denoise(folder, methods, LEVELS[1:], seed=7)
-    expected = both.result("noisy", LEVELS[1]).psnr
-    assert backwards.result("noisy", LEVELS[1]).psnr == one.result("noisy", LEVELS[1]).psnr == expected
-    assert evaluate_denoise(folder, methods, LEVELS, seed=8).result("noisy", LEVELS[1]).psnr != expected
+    both = evaluate_methods(folder, GaussianNoise(LEVELS), methods, seed=7)
+    backwards = evaluate_methods(folder, GaussianNoise(LEVELS[::-1]), methods, seed=7)
+    one = evaluate_methods(folder, GaussianNoise(LEVELS[1:]), methods, seed=7)
+    expected = both.result("noisy", SHOWN[1]).psnr
+    assert backwards.result("noisy", SHOWN[1]).psnr == one.result("noisy", SHOWN[1]).psnr == expected
+    assert evaluate_methods(folder, GaussianNoise(LEVELS), methods, seed=8).result("noisy", SHOWN[1]).psnr != expected
 
 
 def test_each_image_has_noise_of_its_own(tmp_path, folder):
@@ -86,16 +87,16 @@ def test_each_image_has_noise_of_its_own(tmp_path, folder):
     (tmp_path / "same").mkdir()
     for name in ("x.png", "y.png"):
         (tmp_path / "same" / name).write_bytes(content)
-    scores = evaluate_denoise(tmp_path / "same", [baseline("noisy")], [0.1]).results[0].scores
+    scores = evaluate_methods(tmp_path / "same", GaussianNoise((0.1,)), [baseline("noisy")]).results[0].scores
     assert scores[0].psnr != scores[1].psnr
 
 
 def test_an_unusable_image_is_named_and_skipped(folder):
-    before = evaluate_denoise(folder, [baseline("noisy")], [0.1])
+    before = evaluate_methods(folder, GaussianNoise((0.1,)), [baseline("noisy")])
     (folder / "z.png").write_bytes(b"")
     (folder / "zz.pgm").write_bytes(b"P5 4 20 255\n" + bytes(80))
     (folder / "notes.txt").write_text("no image")
-    evaluation = evaluate_denoise(folder, [baseline("noisy")], [0.1])
+    evaluation = evaluate_methods(folder, GaussianNoise((0.1,)), [baseline("noisy")])
     assert [skipped.image for skipped in evaluation.skipped] == ["z.png", "zz.pgm"]
     assert evaluation.skipped[0].reason.startswith("the file is empty")
     assert evaluation.skipped[1].reason == "4x20 pixels, but SSIM needs at least 11x11"
@@ -105,25 +106,28 @@ def test_an_unusable_image_is_named_and_skipped(folder):
 def test_folders_with_nothing_usable(tmp_path):
     methods = [baseline("noisy")]
     with pytest.raises(DatasetError, match="no such folder"):
-        evaluate_denoise(tmp_path / "nowhere", methods, [0.1])
+        evaluate_methods(tmp_path / "nowhere", GaussianNoise((0.1,)), methods)
     with pytest.raises(DatasetError, match=r"no images in it; known are .*\.png"):
-        evaluate_denoise(tmp_path, methods, [0.1])
+        evaluate_methods(tmp_path, GaussianNoise((0.1,)), methods)
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(DatasetError, match="none of the 1 images can be used; the first: not an image"):
-        evaluate_denoise(tmp_path, methods, [0.1])
+        evaluate_methods(tmp_path, GaussianNoise((0.1,)), methods)
 
 
 def test_what_makes_no_sense_is_refused(folder):
     noisy = baseline("noisy")
     with pytest.raises(UsageError, match="no methods"):
-        evaluate_denoise(folder, [], [0.1])
+        evaluate_methods(folder, GaussianNoise((0.1,)), [])
     with pytest.raises(UsageError, match="noisy, noisy"):
-        evaluate_denoise(folder, [noisy, noisy], [0.1])
+        evaluate_methods(folder, GaussianNoise((0.1,)), [noisy, noisy])
     with pytest.raises(UsageError, match="seed"):
-        evaluate_denoise(folder, [noisy], [0.1], seed=-1)
-    for sigmas in ([], [-0.1], [math.nan], [math.inf], [0.1, 0.1]):
-        with pytest.raises(UsageError, match="noise levels"):
-            evaluate_denoise(folder, [noisy], sigmas)
+        evaluate_methods(folder, GaussianNoise((0.1,)), [noisy], seed=-1)
+    for sigmas, message in (((), "different ones, not: none"), ((0.1, 0.1), "not: sigma 25.5, sigma 25.5")):
+        with pytest.raises(UsageError, match=message):
+            evaluate_methods(folder, GaussianNoise(sigmas), [noisy])
+    for sigma in (-0.1, math.nan, math.inf):
+        with pytest.raises(UsageError, match="noise levels must be numbers of at least 0"):
+            GaussianNoise((sigma,))
 
 
 def test_an_output_of_another_shape_is_refused(folder):
@@ -135,13 +139,13 @@ def test_an_output_of_another_shape_is_refused(folder):
             return noisy[1:]
 
     with pytest.raises(UsageError, match=r"shape \(49, 60\) cannot be compared"):
-        evaluate_denoise(folder, [Cropper()], [0.1])
+        evaluate_methods(folder, GaussianNoise((0.1,)), [Cropper()])
 
 
 def test_progress_counts_every_run_and_skipped_images(folder):
     (folder / "ab.png").write_bytes(b"")
     steps = []
-    evaluate_denoise(folder, [baseline("noisy"), Recorder()], LEVELS, progress=steps.append)
+    evaluate_methods(folder, GaussianNoise(LEVELS), [baseline("noisy"), Recorder()], progress=steps.append)
     assert [step.done for step in steps] == [1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16]
     assert {step.total for step in steps} == {16}
     assert steps[4].image == "ab.png"
@@ -149,10 +153,10 @@ def test_progress_counts_every_run_and_skipped_images(folder):
 
 def test_json_says_everything(folder):
     (folder / "z.png").write_bytes(b"")
-    evaluation = evaluate_denoise(folder, [baseline("noisy")], [0.0, 25 / 255], seed=3, device="cuda:1")
+    evaluation = evaluate_methods(folder, GaussianNoise((0.0, 25 / 255)), [baseline("noisy")], seed=3, device="cuda:1")
     record = json.loads(evaluation.to_json())
     assert (record["task"], record["dataset"], record["count"]) == ("denoise", "pictures", 3)
-    assert (record["seed"], record["device"]) == (3, "cuda:1")
+    assert (record["seed"], record["device"], record["axis"]) == (3, "cuda:1", "sigma")
     assert "neither clipped nor rounded" in record["protocol"]
     assert {"restorekit", "python", "torch", "numpy", "scikit-image"} == set(record["versions"])
     assert record["skipped"][0]["image"] == "z.png"
@@ -164,24 +168,24 @@ def test_json_says_everything(folder):
 
 
 def test_crops_show_clean_noisy_and_every_method(folder):
-    evaluation = evaluate_denoise(folder, [Recorder()], LEVELS, crops=CropSettings(count=2, size=24))
+    evaluation = evaluate_methods(folder, GaussianNoise(LEVELS), [Recorder()], crops=CropSettings(count=2, size=24))
     assert len(evaluation.crops) == 2
     for crop in evaluation.crops:
         clean = read_picture(folder / crop.image).pixels
         np.testing.assert_array_equal(crop.clean, clean[crop.top : crop.top + 24, crop.left : crop.left + 24])
-        assert [(panel.method, panel.sigma) for panel in crop.panels] == [
-            (method, sigma) for sigma in LEVELS for method in ("noisy", "half")
+        assert [(panel.method, panel.level) for panel in crop.panels] == [
+            (method, level) for level in SHOWN for method in ("noisy", "half")
         ]
-        score = next(s for s in evaluation.result("half", LEVELS[1]).scores if s.image == crop.image)
+        score = next(s for s in evaluation.result("half", SHOWN[1]).scores if s.image == crop.image)
         assert crop.panels[3].psnr == score.psnr
         shown = psnr(crop.panels[3].pixels / 255, crop.clean / 255)
         assert crop.panels[3].crop_psnr == pytest.approx(shown, abs=0.05)
 
 
 def test_the_noisy_input_is_shown_once(folder):
-    evaluation = evaluate_denoise(folder, [baseline("noisy")], [0.1], crops=CropSettings(count=1))
+    evaluation = evaluate_methods(folder, GaussianNoise((0.1,)), [baseline("noisy")], crops=CropSettings(count=1))
     assert [panel.method for panel in evaluation.crops[0].panels] == ["noisy"]
-    assert evaluate_denoise(folder, [baseline("noisy")], [0.1], crops=CropSettings(count=0)).crops == ()
+    assert evaluate_methods(folder, GaussianNoise((0.1,)), [baseline("noisy")], crops=CropSettings(count=0)).crops == ()
 
 
 def test_the_most_detailed_window():

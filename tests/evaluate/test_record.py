@@ -20,7 +20,7 @@ def weights(tmp_path: Path) -> Path:
         settings=settings,
         task="denoise",
         channels=1,
-        sigma_range=(0, 75),
+        level_range=(0, 75),
         parameters=1,
         description="for tests",
         recipe="none",
@@ -42,7 +42,7 @@ def evaluation(folder: Path, method: str) -> Path:
         {"method": method, "sigma": 25, "psnr": 28.76543, "ssim": 0.81234},
         {"method": method, "sigma": 15, "psnr": 31.0, "ssim": 0.9},
     ]
-    path.write_text(json.dumps({"dataset": "bsd68", "results": results}))
+    path.write_text(json.dumps({"axis": "sigma", "dataset": "bsd68", "results": results}))
     return path
 
 
@@ -65,4 +65,16 @@ def test_what_was_measured_of_another_model_is_refused(weights: Path, tmp_path: 
     (tmp_path / "none.json").write_text("[]")
     with pytest.raises(UsageError, match="not the JSON of an evaluation"):
         record_measurements(weights, tmp_path / "none.json")
+    assert weights.read_bytes() == before
+
+
+def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    results = [{"method": "tiny (fast)", "pattern": p, "psnr": 40.0, "ssim": 0.9} for p in ("rggb", "bggr")]
+    path.write_text(json.dumps({"axis": "pattern", "dataset": "kodak", "results": results[:1]}))
+    assert Measurement("kodak", 0.0, "fast", 40.0, 0.9) in record_measurements(weights, path).measured
+    before = weights.read_bytes()
+    path.write_text(json.dumps({"axis": "pattern", "dataset": "kodak", "results": results}))
+    with pytest.raises(UsageError, match="several patterns, which a card cannot tell apart"):
+        record_measurements(weights, path)
     assert weights.read_bytes() == before

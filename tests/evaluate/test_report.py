@@ -12,12 +12,14 @@ from restorekit.evaluate import (
     Baseline,
     Crop,
     Evaluation,
+    GaussianNoise,
+    Level,
     MethodResult,
     Panel,
     Score,
     Skipped,
     baseline,
-    evaluate_denoise,
+    evaluate_methods,
     write_report,
 )
 from restorekit.evaluate.report import render_report
@@ -46,29 +48,35 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def make_result(method: str, sigma: float, psnrs: list[float]) -> MethodResult:
+LOW, HIGH = Level(10.0, "sigma 10"), Level(20.0, "sigma <20>")
+
+
+def make_result(method: str, level: Level, psnrs: list[float]) -> MethodResult:
     scores = (Score(f"<i>{n}</i>&.png", value, 0.9, 0.5, 0.25) for n, value in enumerate(psnrs))
-    return MethodResult(method, sigma, tuple(scores))
+    return MethodResult(method, level, tuple(scores))
 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     panels = tuple(
-        Panel(method, sigma, pixels + 1, 30, 28) for sigma in (0.1, 0.2) for method in ("noisy", "tv", "x<script>")
+        Panel(method, level, pixels + 1, 30, 28) for level in (LOW, HIGH) for method in ("noisy", "tv", "x<script>")
     )
     return Evaluation(
         task="denoise",
+        axis="sigma",
         dataset='photos "&" <more>',
         protocol="as <usual>",
         seed=0,
         device="cpu",
         versions=(("restorekit", "1.0"),),
+        untouched="noisy",
+        notes=("both <are> fine",),
         results=(
-            make_result("tv", 0.1, [30.0, 31.0]),
-            make_result("tv", 0.2, [25.001, 26.0]),
-            make_result("x<script>", 0.1, [32.0, 33.0]),
-            make_result("x<script>", 0.2, [25.003, 26.0]),
+            make_result("tv", LOW, [30.0, 31.0]),
+            make_result("tv", HIGH, [25.001, 26.0]),
+            make_result("x<script>", LOW, [32.0, 33.0]),
+            make_result("x<script>", HIGH, [25.003, 26.0]),
         ),
         skipped=(Skipped("bad<b>.png", "empty & void"),),
         crops=(Crop("a<b>.png", 1, 2, pixels, panels),),
@@ -91,7 +99,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing_else(evaluation):
 
 def test_names_are_escaped(evaluation):
     text = render_report(evaluation)
-    for raw in ("<more>", "<script>", "<b>.png", "<usual>", "<i>"):
+    for raw in ("<more>", "<script>", "<b>.png", "<usual>", "<i>", "<20>", "<are>"):
         assert raw not in text
     assert "x&lt;script&gt;" in text
     assert "bad&lt;b&gt;.png: empty &amp; void" in text
@@ -118,7 +126,7 @@ def test_crops_hold_the_exact_pixels(evaluation):
 
 
 def test_infinite_and_undefined_scores(evaluation):
-    results = (make_result("a", 0.0, [math.inf, math.inf]), make_result("b", 0.0, [math.nan, 30.0]))
+    results = (make_result("a", LOW, [math.inf, math.inf]), make_result("b", LOW, [math.nan, 30.0]))
     text = render_report(replace(evaluation, results=results, crops=(), skipped=()))
     Page(text)
     assert '<td class="start best">∞</td>' in text
@@ -139,7 +147,7 @@ def test_an_existing_file_is_kept_unless_asked(evaluation, tmp_path):
 
 def test_an_evaluation_becomes_a_page(folder):
     methods = [baseline("tv"), Baseline("a & b", lambda noisy, sigma: noisy)]
-    text = render_report(evaluate_denoise(folder, methods, [0.1, 0.2]))
+    text = render_report(evaluate_methods(folder, GaussianNoise((0.1, 0.2)), methods))
     Page(text)
     assert text.count("<figure>") == 3 * 2 * 4
     assert "sub/c &lt;&amp;&gt;.png" in text

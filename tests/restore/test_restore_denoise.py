@@ -9,8 +9,9 @@ import pytest
 from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
 from restorekit.image import Metadata, Picture
 from restorekit.models import SparseCoding, SparseCodingSettings
-from restorekit.restore import denoise
-from restorekit.restore.denoise import Denoise, DenoiseArray, ModelChoice
+from restorekit.restore import choice, denoise
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.denoise import Denoise, DenoiseArray
 from restorekit.restore.engine import RunSettings
 from restorekit.zoo import LoadedModel, ModelCard
 
@@ -20,7 +21,7 @@ CARD = ModelCard(
     settings={},
     task="denoise",
     channels=1,
-    sigma_range=(2.0, 50.0),
+    level_range=(2.0, 50.0),
     parameters=0,
     description="",
     recipe="",
@@ -47,18 +48,18 @@ def shelf(monkeypatch):
         "denoise-color-sc": LoadedModel(replace(CARD, name="denoise-color-sc", channels=3), network(3), Path("color")),
     }
 
-    def load(name):
+    def find(name, offline):
         if name not in models:
             raise ModelNotFoundError(f"no model is called {name}")
-        return models[name]
+        return name
 
-    monkeypatch.setattr(denoise, "find", lambda name, offline: name)
-    monkeypatch.setattr(denoise, "load_model", load)
+    monkeypatch.setattr(choice, "find", find)
+    monkeypatch.setattr(choice, "load_model", models.__getitem__)
     return models
 
 
 def test_the_default_model_is_that_of_the_picture(shelf):
-    operation = Denoise(0.1, ModelChoice(None), RunSettings())
+    operation = Denoise(0.1, ModelChoice("denoise", None), RunSettings())
     assert operation(GREY).model == "denoise-gray-sc"
     assert operation(COLOUR).model == "denoise-color-sc"
     assert operation(COLOUR).picture.pixels.shape == (8, 9, 3)
@@ -66,8 +67,8 @@ def test_the_default_model_is_that_of_the_picture(shelf):
 
 def test_a_default_model_is_missed_only_when_needed(shelf):
     del shelf["denoise-color-sc"]
-    operation = Denoise(0.1, ModelChoice(None), RunSettings())
-    assert operation(GREY).sigma == 0.1
+    operation = Denoise(0.1, ModelChoice("denoise", None), RunSettings())
+    assert operation(GREY).parameters == (("sigma", 25.5),)
     with pytest.raises(ModelNotFoundError):
         operation(COLOUR)
 
@@ -75,20 +76,22 @@ def test_a_default_model_is_missed_only_when_needed(shelf):
 def test_a_model_of_another_task_or_channel_count(shelf):
     shelf["tiny"] = replace(shelf["tiny"], card=replace(CARD, task="demosaic"))
     with pytest.raises(ModelMismatchError, match="is a model to demosaic, not to denoise; denoise-gray-sc and"):
-        Denoise(0.1, ModelChoice("tiny"), RunSettings())
+        Denoise(0.1, ModelChoice("denoise", "tiny"), RunSettings())
     with pytest.raises(ModelMismatchError, match="a grey picture, but denoise-color-sc is a model for colour ones"):
-        Denoise(0.1, ModelChoice("denoise-color-sc"), RunSettings())(GREY)
+        Denoise(0.1, ModelChoice("denoise", "denoise-color-sc"), RunSettings())(GREY)
 
 
 @pytest.mark.parametrize("sigma", [0.0, -0.1, 1.9 / 255, 50.1 / 255, float("nan"), 1e6])
 def test_levels_a_model_was_not_made_for(shelf, sigma):
     with pytest.raises(UsageError, match=r"use a number from 2 up to 50 \(on the scale 0..255\), or auto"):
-        Denoise(sigma, ModelChoice("tiny"), RunSettings())
+        Denoise(sigma, ModelChoice("denoise", "tiny"), RunSettings())
 
 
 def test_the_ends_of_the_range_are_in_it(shelf):
     for level in (2, 50):
-        assert Denoise(level / 255, ModelChoice("tiny"), RunSettings())(GREY).sigma == level / 255
+        assert Denoise(level / 255, ModelChoice("denoise", "tiny"), RunSettings())(GREY).parameters == (
+            ("sigma", pytest.approx(level)),
+        )
 
 
 @pytest.mark.parametrize(
@@ -101,15 +104,15 @@ def test_the_ends_of_the_range_are_in_it(shelf):
 )
 def test_an_estimate_is_clipped_and_told(shelf, monkeypatch, estimate, taken, note):
     monkeypatch.setattr(denoise, "estimate_sigma", lambda pixels: estimate)
-    restored = Denoise(None, ModelChoice("tiny"), RunSettings())(GREY)
-    assert (restored.sigma, restored.notes) == (taken, (note,))
+    restored = Denoise(None, ModelChoice("denoise", "tiny"), RunSettings())(GREY)
+    assert (restored.parameters, restored.notes) == ((("sigma", 255 * taken),), (note,))
 
 
 def test_as_a_method_to_be_measured(shelf):
     noisy = np.full((8, 9), 0.4, np.float32)
-    method = DenoiseArray(ModelChoice(None), RunSettings())
+    method = DenoiseArray(ModelChoice("denoise", None), RunSettings())
     assert method.name == "default (balanced)"
     assert method(noisy, 0.1).shape == (8, 9)
-    assert DenoiseArray(ModelChoice("tiny"), RunSettings()).name == "tiny (balanced)"
+    assert DenoiseArray(ModelChoice("denoise", "tiny"), RunSettings()).name == "tiny (balanced)"
     with pytest.raises(ModelMismatchError):
-        DenoiseArray(ModelChoice("tiny"), RunSettings())(np.stack([noisy] * 3, -1), 0.1)
+        DenoiseArray(ModelChoice("denoise", "tiny"), RunSettings())(np.stack([noisy] * 3, -1), 0.1)

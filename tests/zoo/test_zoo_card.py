@@ -20,9 +20,9 @@ def test_a_card_survives_json() -> None:
 
 def test_the_json_is_plain_and_names_its_format() -> None:
     document = json.loads(card().to_json())
-    assert document["format"] == 1
-    assert document["sigma_range"] == [0.0, 75.0]
-    assert document["measured"][1] == {"dataset": "BSD68", "sigma": 8.5, "quality": "fast", "psnr": 33.1, "ssim": None}
+    assert document["format"] == 2
+    assert document["level_range"] == [0.0, 75.0]
+    assert document["measured"][1] == {"dataset": "BSD68", "level": 8.5, "quality": "fast", "psnr": 33.1, "ssim": None}
     assert "é included" in card().to_json()
 
 
@@ -37,14 +37,14 @@ def test_every_key_is_needed() -> None:
 def test_unknown_keys_are_refused() -> None:
     with pytest.raises(WeightsError, match="the unknown key 'colour'; expected are"):
         ModelCard.from_json(changed(colour=1))
-    entry = {"dataset": "BSD68", "sigma": 5, "quality": "best", "psnr": 37.0, "ssim": None, "lpips": 0.1}
+    entry = {"dataset": "BSD68", "level": 5, "quality": "best", "psnr": 37.0, "ssim": None, "lpips": 0.1}
     with pytest.raises(WeightsError, match="measurement on the model card has the unknown key 'lpips'"):
         ModelCard.from_json(changed(measured=[entry]))
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_other_formats_are_refused(version: object) -> None:
-    with pytest.raises(WeightsError, match="this version of restorekit reads 1"):
+    with pytest.raises(WeightsError, match="this version of restorekit reads 2"):
         ModelCard.from_json(changed(format=version))
 
 
@@ -53,12 +53,12 @@ def test_other_formats_are_refused(version: object) -> None:
     [
         ("name", 3, "text"),
         ("settings", [], "a JSON object"),
-        ("task", "fly", "denoise"),
+        ("task", "fly", "denoise or demosaic or deblock"),
         ("channels", 2, "1 or 3"),
         ("channels", True, "1 or 3"),
-        ("sigma_range", [75, 0], "two numbers"),
-        ("sigma_range", [0, 1, 2], "two numbers"),
-        ("sigma_range", [0, float("nan")], "two numbers"),
+        ("level_range", [75, 0], "two numbers"),
+        ("level_range", [0, 1, 2], "two numbers"),
+        ("level_range", [0, float("nan")], "two numbers"),
         ("parameters", -1, "a whole number"),
         ("parameters", 10**30, "a whole number"),
         ("steps", 1.5, "a whole number"),
@@ -74,7 +74,7 @@ def test_senseless_values_are_refused(key: str, value: object, expected: str) ->
 
 @pytest.mark.parametrize("psnr", [float("nan"), float("inf"), 10**400, "30", None])
 def test_senseless_measurements_are_refused(psnr: object) -> None:
-    entry = {"dataset": "BSD68", "sigma": 5, "quality": "best", "psnr": psnr, "ssim": None}
+    entry = {"dataset": "BSD68", "level": 5, "quality": "best", "psnr": psnr, "ssim": None}
     with pytest.raises(WeightsError, match=r"psnr = .*; expected a finite number"):
         ModelCard.from_json(changed(measured=[entry]))
 

@@ -10,7 +10,16 @@ import pytest
 from zoo_files import card, write_model
 
 from restorekit.errors import ModelNotFoundError, UsageError, WeightsError
-from restorekit.zoo import ShippedModel, catalogue, default_model, find, load_model, locate, shipped_models
+from restorekit.zoo import (
+    ShippedModel,
+    catalogue,
+    default_model,
+    default_models,
+    find,
+    load_model,
+    locate,
+    shipped_models,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +37,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_default_models() -> None:
     assert default_model("denoise", 1) == "denoise-gray-sc"
     assert default_model("denoise", 3) == "denoise-color-sc"
+    assert default_models("denoise") == {1: "denoise-gray-sc", 3: "denoise-color-sc"}
+    assert default_models("demosaic") == {3: default_model("demosaic", 3)}
+    assert default_models("deblock") == {1: default_model("deblock", 1)}
     with pytest.raises(
         ModelNotFoundError, match="no default model for denoise with 2 channels; there is: denoise with 1"
     ):

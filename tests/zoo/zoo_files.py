@@ -31,7 +31,7 @@ def card(**changes: object) -> ModelCard:
         "settings": settings,
         "task": "denoise",
         "channels": 1,
-        "sigma_range": (0.0, 75.0),
+        "level_range": (0.0, 75.0),
         "parameters": 118,
         "description": "A tiny model for grey photographs, é included",
         "recipe": "denoise-gray-sc",

@@ -1,0 +1,49 @@
+"""What a network is handed: the image, its level, and where it was observed."""
+
+import numpy as np
+import pytest
+import torch
+
+from restorekit.errors import UsageError
+from restorekit.restore.engine import RunSettings, restore_array
+from tests.tiny import tiny_network
+
+SETTINGS = RunSettings(device="cpu")
+
+
+class Fill(torch.nn.Module):
+    """Gives back the image where it was observed and the level elsewhere; keeps the mask."""
+
+    channels, patch_size = 3, 9
+
+    def forward(self, observed, level, stride, tile_size, mask):
+        self.mask = mask
+        filled = torch.where(mask > 0, observed, level[:, None, None, None])
+        return filled, torch.ones(observed.shape[-2:])
+
+
+@pytest.mark.parametrize("shape", [(20, 31), (20, 31, 3), (5, 4, 3), (1, 12)])
+def test_a_mask_goes_along_with_its_image(shape):
+    rng = np.random.default_rng(0)
+    image = rng.random((*shape[:2], 3), dtype=np.float32)
+    mask = rng.integers(0, 2, shape, np.uint8)
+    network = Fill()
+    restored, _ = restore_array(image, 0.25, network, SETTINGS, mask)
+    every_channel = mask if mask.ndim == 3 else np.stack([mask] * 3, -1)
+    np.testing.assert_array_equal(restored, np.where(every_channel, image, np.float32(0.25)))
+    assert network.mask.shape == (1, 3, max(shape[0], 9), max(shape[1], 9))
+    assert network.mask.dtype == torch.float32
+
+
+def test_a_mask_is_reflected_as_its_image_is():
+    image = np.random.default_rng(0).random((4, 20, 3), dtype=np.float32)
+    network = Fill()
+    restore_array(image, 0.0, network, SETTINGS, (image > 0.5).astype(np.float32))
+    seen = network.mask[0].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(seen[:4], image > 0.5)
+    np.testing.assert_array_equal(seen[4:8], (image > 0.5)[::-1])
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(UsageError, match=r"mask of shape \[3, 8\] does not fit an image of shape \[8, 8, 3\]"):
+        restore_array(np.zeros((8, 8, 3), np.float32), 0.1, tiny_network(3), SETTINGS, np.ones((3, 8)))
