@@ -1,7 +1,8 @@
 """Restoration measured against the truth: scores, speed, and pages to look at."""
 
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
-from restorekit.evaluate.bench import CropSettings, Degradation, Method, Progress, evaluate_methods
+from restorekit.evaluate.bench import CropSettings, Progress, evaluate_methods
+from restorekit.evaluate.degradation import Degradation, Method
 from restorekit.evaluate.denoise import GaussianNoise
 from restorekit.evaluate.record import record_measurements
 from restorekit.evaluate.report import write_report
