@@ -1,6 +1,7 @@
 """Overlapping patches: taking an image apart on a regular grid and adding estimates back together.
 
-A patch grid of stride s on an H x W image has positions (r, c) with r = 0, s, 2s, ... <= H - p and likewise c.
+A patch grid of stride s on an H x W image has positions (r, c) with r = 0, s, 2s, ... <= H - p and likewise c. Patches
+are rows of a matrix: N of them, in row-major order of their positions.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def grid_shape(height: int, width: int, patch_size: int, stride: int) -> tuple[int, int]:
+    """Rows and columns of the patch grid."""
+    return (height - patch_size) // stride + 1, (width - patch_size) // stride + 1
+
+
 def extract_patches(images: Tensor, patch_size: int, stride: int = 1) -> Tensor:
-    """All patches of a grid: [B, C, H, W] -> [B, C * p * p, N], N patches in row-major order."""
-    return F.unfold(images, patch_size, stride=stride)
+    """All patches of a grid: [B, C, H, W] -> [B, N, C * p * p]."""
+    return F.unfold(images, patch_size, stride=stride).mT.contiguous()
 
 
 def aggregate_patches(patches: Tensor, height: int, width: int, patch_size: int, stride: int = 1) -> Tensor:
-    """Sum of R_i^T x_i over the grid, the adjoint of `extract_patches`: [B, C * p * p, N] -> [B, C, H, W]."""
-    return F.fold(patches, (height, width), patch_size, stride=stride)
+    """Sum of R_i^T x_i over the grid, the adjoint of `extract_patches`: [B, N, C * p * p] -> [B, C, H, W]."""
+    return F.fold(patches.mT, (height, width), patch_size, stride=stride)
 
 
 def patch_means(images: Tensor, patch_size: int, stride: int = 1) -> Tensor:
-    """The mean of each patch over all its pixels and channels: [B, C, H, W] -> [B, 1, N]."""
-    return F.avg_pool2d(images.mean(1, keepdim=True), patch_size, stride=stride).flatten(2)
+    """The mean of each patch over all its pixels and channels: [B, C, H, W] -> [B, N, 1]."""
+    return F.avg_pool2d(images.mean(1, keepdim=True), patch_size, stride=stride).flatten(2).mT
 
 
 def coverage(height: int, width: int, patch_size: int, stride: int = 1, device: torch.device | None = None) -> Tensor:

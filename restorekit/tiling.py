@@ -28,9 +28,31 @@ class GridBlock:
 
     def window(self, patch_size: int) -> tuple[slice, slice]:
         """The pixels that the patches of the block cover, as slices of rows and columns."""
-        height = (self.rows - 1) * self.stride + patch_size
-        width = (self.cols - 1) * self.stride + patch_size
+        height, width = self.window_size(patch_size)
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    def window_size(self, patch_size: int) -> tuple[int, int]:
+        """Height and width of the window."""
+        return (self.rows - 1) * self.stride + patch_size, (self.cols - 1) * self.stride + patch_size
+
+    def grown(self, steps: int, height: int, width: int, patch_size: int) -> GridBlock:
+        """The block with `steps` more rows and columns all around, as far as the grid of the image goes."""
+        up, left = min(steps, self.top // self.stride), min(steps, self.left // self.stride)
+        down = min(steps, (height - patch_size - self.top) // self.stride - self.rows + 1)
+        right = min(steps, (width - patch_size - self.left) // self.stride - self.cols + 1)
+        return replace(
+            self,
+            top=self.top - up * self.stride,
+            left=self.left - left * self.stride,
+            rows=self.rows + up + down,
+            cols=self.cols + left + right,
+        )
+
+    def within(self, outer: GridBlock, patches: Tensor) -> Tensor:
+        """The patches [B, N, m] of this block out of those of a block around it on the same grid."""
+        top, left = (self.top - outer.top) // self.stride, (self.left - outer.left) // self.stride
+        grid = patches.reshape(patches.shape[0], outer.rows, outer.cols, -1)
+        return grid[:, top : top + self.rows, left : left + self.cols].flatten(1, 2)
 
     def halves(self) -> tuple[GridBlock, GridBlock]:
         """The block cut in two across its longer side. A block of a single patch cannot be cut."""

@@ -24,5 +24,5 @@ def test_coverage_counts_the_patches_at_each_pixel(stride: int) -> None:
 def test_patch_means_are_over_pixels_and_channels(stride: int) -> None:
     torch.manual_seed(0)
     images = torch.randn(2, 3, 20, 15)
-    direct = extract_patches(images, 7, stride).mean(1, keepdim=True)
+    direct = extract_patches(images, 7, stride).mean(2, keepdim=True)
     assert torch.allclose(patch_means(images, 7, stride), direct, atol=1e-6)

@@ -5,6 +5,8 @@ import torch
 
 from restorekit.errors import WeightsError
 from restorekit.models import build, settings_json
+from restorekit.priors.group import GroupPrior
+from restorekit.tiling import grid_blocks
 from tests.tiny import tiny_network
 
 
@@ -96,3 +98,85 @@ def test_settings_that_describe_no_network_are_refused(key: str, value: object, 
 def test_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(WeightsError, match="sparse-coding"):
         build("transformer", {})
+
+
+@pytest.mark.parametrize("prior", ["group", "centralised"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_and_restoring_run_the_same_algorithm(prior: str, channels: int) -> None:
+    torch.manual_seed(0)
+    network = tiny_network(channels, prior=prior, steps=5)
+    for name, number in network.named_parameters():
+        number.add_(0.1 * torch.rand(number.shape) * (number.abs() + 0.1 * (name.endswith("feedback"))))
+    noisy, sigma = torch.rand(2, channels, 29, 33), torch.tensor([0.05, 0.2])
+    with torch.enable_grad():
+        trained, covered = network(noisy, sigma, 2)
+    restored, again = network(noisy, sigma, 2)
+    assert torch.equal(covered, again)
+    assert torch.allclose(trained, restored, atol=1e-4)
+
+
+def test_group_coding_without_shares_and_feedback_is_sparse_coding() -> None:
+    torch.manual_seed(0)
+    plain, group = tiny_network(), tiny_network(prior="group")
+    assert group.adopt(plain)
+    assert isinstance(group.nonlocal_prior, GroupPrior)
+    group.nonlocal_prior.share.zero_()
+    group.nonlocal_prior.pull.zero_()
+    noisy, sigma = torch.rand(1, 1, 30, 26), torch.tensor([0.1])
+    assert torch.allclose(average(group, noisy, sigma, 1, 100), average(plain, noisy, sigma, 1, 100), atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize(("height", "width"), [(5, 5), (5, 40), (6, 7), (24, 31)])
+def test_every_pixel_of_any_image_is_covered(stride: int, height: int, width: int) -> None:
+    torch.manual_seed(0)
+    network = tiny_network(prior="group")
+    estimate = average(network, torch.rand(2, 1, height, width), torch.tensor([0.1, 0.2]), stride, 16)
+    assert estimate.shape == (2, 1, height, width)
+    assert bool(estimate.isfinite().all())
+
+
+def test_borders_of_tiles_stay_hidden() -> None:
+    """Beside the borders of tiles the difference to the whole image is at most twice that elsewhere."""
+    torch.manual_seed(0)
+    network = tiny_network(prior="group", steps=6)
+    rows, cols = torch.meshgrid(torch.arange(200), torch.arange(200), indexing="ij")
+    clean = 0.5 + 0.2 * (rows / 7).sin() * (cols / 5).cos() + 0.1 * ((rows + cols) / 23).sin()
+    noisy = (clean + 0.1 * torch.randn(200, 200))[None, None]
+    sigma, tile = torch.tensor([0.1]), 64
+    difference = (average(network, noisy, sigma, 2, tile) - average(network, noisy, sigma, 2, 1000)).abs()[0, 0]
+    starts = [block.top for block in grid_blocks(201, 201, 5, 2, tile) if block.left == 0][1:]
+    beside = torch.zeros(200, 200, dtype=torch.bool)
+    for start in starts:
+        beside[start : start + 5] = beside[:, start : start + 5] = True
+    assert float(difference.max()) > 0
+    assert float(difference[beside].mean()) <= 2 * float(difference[~beside].mean())
+
+
+@pytest.mark.parametrize("prior", ["sparse", "group"])
+def test_what_was_not_observed_counts_by_its_weight(prior: str) -> None:
+    torch.manual_seed(0)
+    network = tiny_network(3, scales=1, prior=prior, masked=True)
+    network.interpolated_weight.zero_()
+    mask = (torch.rand(1, 3, 24, 24) > 0.5).float()
+    observed = torch.rand(1, 3, 24, 24)
+    sigma = torch.tensor([0.1])
+    sums, _ = network(observed, sigma, 1, 100, mask)
+    everything, _ = network(observed, sigma, 1, 100, torch.ones_like(mask))
+    plain, _ = network(observed, sigma, 1, 100)
+    assert torch.allclose(everything, plain, atol=1e-4)
+    assert not torch.allclose(sums, plain, atol=1e-2)
+
+
+def test_a_warm_start_interpolates_between_knots() -> None:
+    source, other = tiny_network(), tiny_network()
+    source.prior.theta.copy_(torch.rand(source.prior.theta.shape))
+    other = build(
+        "sparse-coding", {**settings_json(other)[1], "knots": [0.06, 0.2], "prior": "group", "refresh": [1], "peers": 4}
+    )
+    assert other.adopt(source)
+    with torch.no_grad():
+        for level in (0.06, 0.2):
+            sigma = torch.tensor([level])
+            assert torch.allclose(other.prior.thresholds(sigma), source.prior.thresholds(sigma), atol=1e-6)
+    assert not tiny_network(patch_size=6).adopt(source)

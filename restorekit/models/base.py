@@ -1,4 +1,4 @@
-"""What every denoiser of the zoo can do, whatever is inside."""
+"""What every network of the zoo can do, whatever is inside."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 
-class Denoiser(nn.Module, ABC):
-    """A network that estimates a clean image from the patches of a noisy one."""
+class PatchNetwork(nn.Module, ABC):
+    """A network that estimates a clean image from the patches of an observed one."""
 
     @property
     @abstractmethod
@@ -22,21 +22,32 @@ class Denoiser(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def tile_bytes_per_pixel(self) -> int:
-        """Working memory that one pixel of a tile costs at stride 1, in bytes."""
+    def halo(self) -> int:
+        """How far around a tile it looks, in pixels; 0 if each patch is restored by itself."""
+
+    @property
+    @abstractmethod
+    def bytes_per_patch(self) -> int:
+        """Working memory that one patch of a tile costs."""
 
     @abstractmethod
     def forward(
-        self, noisy: Tensor, sigma: Tensor, stride: int = 1, tile_size: int | None = None
+        self,
+        observed: Tensor,
+        level: Tensor,
+        stride: int = 1,
+        tile_size: int | None = None,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Sum of the patch estimates and their number at each pixel; the estimate is their quotient.
 
         Args:
-            noisy: images [B, C, H, W], at least as high and wide as a patch; values outside [0, 1] are welcome.
-            sigma: noise levels in [0, 1], [B].
-            stride: code every stride-th patch in each direction.
-            tile_size: code blocks of at most this many pixels across, each patch once and the last row and column of
-                patches included. None codes the regular grid in one go and leaves pixels beyond it uncovered.
+            observed: images [B, C, H, W], at least as high and wide as a patch; values outside [0, 1] are welcome.
+            level: how strong the degradation is, [B]: for noise its standard deviation, in [0, 1].
+            stride: restore every stride-th patch in each direction.
+            tile_size: restore blocks of at most this many pixels across, each patch once and the last row and column of
+                patches included. None restores the regular grid in one go and leaves pixels beyond it uncovered.
+            mask: 1 where a value was observed, 0 where not, [B, C, H, W]; None if all were.
 
         Returns:
             sums [B, C, H, W] and coverage [H, W].

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from restorekit.errors import WeightsError
 from restorekit.models.sparse_coding import SparseCoding, SparseCodingSettings
 
 ARCHITECTURES = ("sparse-coding",)
+PRIORS = ("sparse", "group", "centralised")
 
 
 def build(architecture: str, settings: Mapping[str, object]) -> SparseCoding:
@@ -30,32 +31,79 @@ def settings_json(network: nn.Module) -> tuple[str, dict[str, object]]:
     if not isinstance(network, SparseCoding):
         raise TypeError(f"{type(network).__name__} is not in the registry")
     settings = asdict(network.settings)
-    return "sparse-coding", {**settings, "knots": list(network.settings.knots)}
+    lists = {"knots": list(network.settings.knots), "refresh": list(network.settings.refresh)}
+    return "sparse-coding", {**settings, **lists}
 
 
 def _sparse_coding_settings(settings: Mapping[str, object]) -> SparseCodingSettings:
-    expected = {field.name for field in fields(SparseCodingSettings)}
-    if set(settings) != expected:
-        odd = ", ".join(sorted(expected ^ set(settings)))
-        raise WeightsError(f"settings of a sparse-coding model must be {', '.join(sorted(expected))}; at odds: {odd}")
-    knots = settings["knots"]
-    if not isinstance(knots, (list, tuple)) or not knots or not all(isinstance(k, (int, float)) for k in knots):
-        raise WeightsError(f"setting knots of a sparse-coding model must be a list of noise levels, not {knots!r}")
-    levels = tuple(float(k) for k in knots)
-    if list(levels) != sorted(set(levels)) or levels[0] < 0:
-        raise WeightsError(f"setting knots of a sparse-coding model must increase from 0 or more, not {knots!r}")
-    return SparseCodingSettings(
-        channels=_count(settings, "channels"),
-        patch_size=_count(settings, "patch_size"),
-        atoms=_count(settings, "atoms"),
-        steps=_count(settings, "steps"),
-        scales=_count(settings, "scales"),
-        knots=levels,
+    known = fields(SparseCodingSettings)
+    missing = {field.name for field in known if field.default is MISSING} - set(settings)
+    if odd := missing | set(settings) - {field.name for field in known}:
+        expected = ", ".join(sorted(field.name for field in known))
+        raise WeightsError(f"settings of a sparse-coding model must be {expected}; at odds: {', '.join(sorted(odd))}")
+    given = _Settings(settings)
+    made = SparseCodingSettings(
+        channels=given.count("channels"),
+        patch_size=given.count("patch_size"),
+        atoms=given.count("atoms"),
+        steps=given.count("steps"),
+        knots=given.levels("knots"),
+        scales=given.count("scales", 1),
+        prior=given.prior("prior"),
+        refresh=given.steps("refresh"),
+        peers=given.count("peers", 0),
+        feedback=given.switch("feedback"),
+        gains=given.switch("gains"),
+        masked=given.switch("masked"),
     )
+    if made.refresh and made.refresh[-1] >= made.steps:
+        raise WeightsError(f"setting refresh of a sparse-coding model must name steps below {made.steps}")
+    if made.prior != "sparse" and not (made.refresh and made.peers):
+        raise WeightsError(f"a sparse-coding model with the {made.prior} prior needs the settings refresh and peers")
+    return made
 
 
-def _count(settings: Mapping[str, object], name: str) -> int:
-    count = settings[name]
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise WeightsError(f"setting {name} of a sparse-coding model must be a positive integer, not {count!r}")
-    return count
+@dataclass(frozen=True)
+class _Settings:
+    """Typed look-ups; what is not given has the default of `SparseCodingSettings`."""
+
+    given: Mapping[str, object]
+
+    def count(self, name: str, least: int = 1) -> int:
+        value = self.given.get(name, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise self._error(name, "a positive integer" if least else "a whole number", value)
+        return value
+
+    def switch(self, name: str) -> bool:
+        value = self.given.get(name, False)
+        if not isinstance(value, bool):
+            raise self._error(name, "true or false", value)
+        return value
+
+    def prior(self, name: str) -> str:
+        value = self.given.get(name, "sparse")
+        if not isinstance(value, str) or value not in PRIORS:
+            raise self._error(name, f"one of {', '.join(PRIORS)}", value)
+        return value
+
+    def levels(self, name: str) -> tuple[float, ...]:
+        value = self.given[name]
+        if not isinstance(value, (list, tuple)) or not value or not all(isinstance(k, (int, float)) for k in value):
+            raise self._error(name, "a list of levels", value)
+        levels = tuple(float(level) for level in value)
+        if list(levels) != sorted(set(levels)) or levels[0] < 0:
+            raise self._error(name, "numbers that increase from 0 or more", value)
+        return levels
+
+    def steps(self, name: str) -> tuple[int, ...]:
+        value = self.given.get(name, ())
+        if not isinstance(value, (list, tuple)) or not all(isinstance(step, int) and step > 0 for step in value):
+            raise self._error(name, "a list of positive integers", value)
+        if list(value) != sorted(set(value)):
+            raise self._error(name, "numbers that increase", value)
+        return tuple(value)
+
+    @staticmethod
+    def _error(name: str, expected: str, value: object) -> WeightsError:
+        return WeightsError(f"setting {name} of a sparse-coding model must be {expected}, not {value!r}")

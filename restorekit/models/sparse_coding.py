@@ -1,4 +1,4 @@
-"""Trainable sparse coding (SC) of patches, coarse to fine: one set of dictionaries for every noise level and scale."""
+"""Trainable sparse coding of patches, alone (SC) or with similar patches (GroupSC, CSR): one file for every level."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.knots import KnotInterpolation
-from restorekit.models.base import Denoiser
-from restorekit.patches import aggregate_patches, coverage, extract_patches, patch_means
-from restorekit.priors.sparse import SparsePrior, soft_threshold, soft_threshold_
-from restorekit.solvers.lista import lista, lista_in_place
-from restorekit.tiling import accumulate_blocks, grid_blocks
+from restorekit.models.algorithm import Numbers, PatchRestorer, Priors, Watcher
+from restorekit.models.base import PatchNetwork
+from restorekit.patches import aggregate_patches, coverage, grid_shape
+from restorekit.priors.centralised import CentralisedPrior
+from restorekit.priors.group import GroupPrior
+from restorekit.priors.similar_patches import SimilarPatches
+from restorekit.priors.similarity import Grid
+from restorekit.priors.sparse import SparsePrior
+from restorekit.solvers.lista import Operators
+from restorekit.tiling import GridBlock, accumulate_blocks, grid_blocks
 
 LARGEST_INITIAL_MOMENTUM = 0.6
+INITIAL_INTERPOLATED = 0.3
+HALO = 16
+"""Pixels around a tile whose patches count as peers of those inside, and as parts of the estimates in between."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,12 @@ class SparseCodingSettings:
     """What fixes the shapes of a `SparseCoding` network.
 
     channels: 1 grey, 3 RGB. patch_size: the p of p x p patches. atoms: columns of the dictionary. steps: K.
-    knots: noise levels in [0, 1] at which the thresholds are stored. scales: how many halvings of the image help to
-    find the mean of a patch, plus one; 1 is the paper's model.
+    knots: levels in [0, 1] at which whatever depends on the level is stored. scales: how many halvings of the image
+    help to find the mean of a patch, plus one; 1 is the paper's model.
+    prior: "sparse" (SC), "group" (GroupSC) or "centralised" (CSR). refresh: the steps before which the estimates are
+    averaged and similarities and targets renewed. peers: how many similar patches count. feedback: whether targets
+    and means learn from the renewed estimate (variance reduction). gains: whether C and W have a gain for every atom
+    and level. masked: whether some values of an image may be interpolated, as in a mosaic.
     """
 
     channels: int
@@ -32,37 +44,71 @@ class SparseCodingSettings:
     atoms: int
     steps: int
     knots: tuple[float, ...]
-    scales: int
+    scales: int = 1
+    prior: str = "sparse"
+    refresh: tuple[int, ...] = ()
+    peers: int = 0
+    feedback: bool = False
+    gains: bool = False
+    masked: bool = False
 
 
-class SparseCoding(Denoiser):
+class SparseCoding(PatchNetwork):
     """x = average over patches of W alpha_i + mu_i 1, with alpha_i the sparse code of the centred patch y_i.
 
-    The codes come from K steps of `lista` with untied D, C, W and thresholds for every step, atom and noise level
-    (Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, eq. 3, 5 and 6).
+    The codes come from K steps of `gradient_step`, each followed by the proximal operator of the prior, with untied
+    D, C, W and thresholds for every step, atom and level (Lecouat, Ponce and Mairal, Fully Trainable and Interpretable
+    Non-Local Sparse Models, algorithm 1). Before the steps `refresh` the estimates so far are averaged into an image;
+    from then on the prior looks at patches that are similar in it, and, with x_i, m_i its centred patches and means,
 
-    The paper adds back the noisy mean of the patch, so that the noise of the lowest frequencies passes untouched (at
-    sigma 50 it is a tenth of the whole error). Here the same network first denoises the image at half the size, where
-    the noise is half as strong, and the means are those of y - g(sigma) up(y_half - x_half): y without the noise that
-    was found there. `scales` = 1 leaves the means as they are.
+        y_i <- y_i + nu (x_i - y_i),    mu_i <- mu_i + g (m_i - mu_i)
+
+    where y_i, mu_i are those of the observed image and nu, g are learned: the variance reduction of Lecouat, Ponce and
+    Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, table 1, in its discrete form.
+
+    The papers keep the noisy mean of the patch, so that the noise of the lowest frequencies passes untouched (at
+    sigma 50 it is a tenth of the whole error). Here the same network, without peers, first denoises the image at half
+    the size, where the noise is half as strong, and the first means are those of y - g(sigma) up(y_half - x_half): y
+    without the noise that was found there. `scales` = 1 leaves the means as they are.
+
+    In a mosaic the values that were not observed come interpolated, and count w_k instead of 1 in the data term of step
+    k; w_k = 0 would be eq. 16 of the first paper.
     """
 
     MATRICES = ("dictionary", "analysis", "synthesis")
     """The parameters that are matrices applied to patches and codes; the others are thresholds, momenta and gains."""
+    LEVELLESS = (*MATRICES, "momentum", "similar.kappa", "similar.nu", "interpolated_weight")
+    """The parameters that are the same at all levels; the others are stored at knots, their first dimension."""
 
     def __init__(self, settings: SparseCodingSettings) -> None:
         super().__init__()
         self.settings = settings
+        knots, steps, refreshes = len(settings.knots), settings.steps, len(settings.refresh)
         dimension = settings.channels * settings.patch_size**2
         self.dictionary = nn.Parameter(torch.zeros(dimension, settings.atoms))  # D
         self.analysis = nn.Parameter(torch.zeros(settings.atoms, dimension))  # C^T
         self.synthesis = nn.Parameter(torch.zeros(dimension, settings.atoms))  # W
-        self.prior = SparsePrior(settings.atoms, settings.steps, settings.knots)
+        self.prior = SparsePrior(settings.atoms, steps, settings.knots)
         # FISTA's momentum (k - 1) / (k + 2), stopped short of 1 for the sake of stable training.
-        steps = torch.arange(settings.steps, dtype=torch.float32)
-        self.momentum = nn.Parameter(((steps - 1) / (steps + 2)).clamp(0, LARGEST_INITIAL_MOMENTUM))
+        number = torch.arange(steps, dtype=torch.float32)
+        self.momentum = nn.Parameter(((number - 1) / (number + 2)).clamp(0, LARGEST_INITIAL_MOMENTUM))
         self.interpolate = KnotInterpolation(settings.knots)
-        self.low_pass_gain = nn.Parameter(torch.full((len(settings.knots), settings.scales - 1), 0.8))
+        if settings.scales > 1:
+            self.low_pass_gain = nn.Parameter(torch.full((knots, settings.scales - 1), 0.8))
+        self.nonlocal_prior: GroupPrior | CentralisedPrior | None = None
+        self.similar: SimilarPatches | None = None
+        if settings.prior != "sparse":
+            prior = GroupPrior if settings.prior == "group" else CentralisedPrior
+            self.nonlocal_prior = prior(steps, settings.knots)
+            self.similar = SimilarPatches(dimension, settings.peers, refreshes, settings.knots)
+        if settings.feedback:
+            self.target_feedback = nn.Parameter(torch.zeros(knots, refreshes))
+            self.mean_feedback = nn.Parameter(torch.zeros(knots, refreshes))
+        if settings.gains:
+            self.analysis_gain = nn.Parameter(torch.ones(knots, settings.atoms))
+            self.synthesis_gain = nn.Parameter(torch.ones(knots, settings.atoms))
+        if settings.masked:
+            self.interpolated_weight = nn.Parameter(torch.full((steps,), INITIAL_INTERPOLATED))
 
     @property
     def channels(self) -> int:
@@ -75,9 +121,14 @@ class SparseCoding(Denoiser):
         return self.settings.patch_size
 
     @property
-    def tile_bytes_per_pixel(self) -> int:
-        """Working memory that one pixel of a tile costs at stride 1, in bytes: some five sets of codes and patches."""
-        return 4 * (5 * self.settings.atoms + 5 * self.dictionary.shape[0])
+    def halo(self) -> int:
+        """How far around a tile it looks, in pixels; 0 if each patch is restored by itself."""
+        return HALO if self.settings.refresh else 0
+
+    @property
+    def bytes_per_patch(self) -> int:
+        """Working memory that one patch of a tile costs: some five sets of codes and six of patches."""
+        return 4 * (5 * self.settings.atoms + 6 * self.dictionary.shape[0])
 
     @torch.no_grad()
     def initialise(self, dictionary: Tensor) -> None:
@@ -87,54 +138,138 @@ class SparseCoding(Denoiser):
         self.analysis.copy_(scaled.T)
         self.synthesis.copy_(scaled)
 
+    @torch.no_grad()
+    def adopt(self, source: SparseCoding) -> bool:
+        """Take over the numbers of another network, interpolated where knots differ; False if the shapes do not fit.
+
+        What only this network has stays as it is, what only the source has is left out.
+        """
+        own, levels = self.state_dict(), self.interpolate.knots
+        for name, tensor in source.state_dict().items():
+            if name not in own:
+                continue
+            if name not in self.LEVELLESS and self.settings.knots != source.settings.knots:
+                tensor = source.interpolate(tensor, levels)
+            if own[name].shape != tensor.shape:
+                return False
+            own[name].copy_(tensor)
+        return True
+
     def forward(
-        self, noisy: Tensor, sigma: Tensor, stride: int = 1, tile_size: int | None = None
+        self,
+        observed: Tensor,
+        level: Tensor,
+        stride: int = 1,
+        tile_size: int | None = None,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Code the patches of `noisy`; see `Denoiser.forward`."""
-        return self._estimate(noisy, sigma, stride, tile_size, scale=0)
+        """Restore the patches of `observed`; see `PatchNetwork.forward`."""
+        height, width = observed.shape[-2:]
+        if tile_size is not None and self.settings.refresh:
+            # Peers are looked for on one regular grid: the image is padded until one reaches its last row and column.
+            observed = _padded_to_grid(observed, self.patch_size, stride)
+            mask = None if mask is None else _padded_to_grid(mask, self.patch_size, stride)
+        sums, covered = self._estimate(observed, level, stride, tile_size, mask, scale=0)
+        return sums[..., :height, :width], covered[:height, :width]
+
+    def synthesis_at(self, level: Tensor) -> Tensor:
+        """W^T with its gains, whose rows the estimates are sums of: levels [B] -> [B, p, m]."""
+        synthesis = self.synthesis.T.expand(level.shape[0], -1, -1)
+        if not self.settings.gains:
+            return synthesis
+        gain: Tensor = self.interpolate(self.synthesis_gain, level)
+        return gain[:, :, None] * synthesis
+
+    def watched(self, observed: Tensor, level: Tensor, stride: int, watch: Watcher) -> PatchRestorer:
+        """Restore the regular grid of patches in one go, as `forward` does one tile, and tell `watch` of every step.
+
+        Returns:
+            The run, which keeps the numbers it went by and the similarities it ended with.
+        """
+        height, width = observed.shape[-2:]
+        noise = self._coarse_noise(observed, level, stride, max(height, width), scale=0)
+        base = observed if noise is None else observed - _upsampled(noise, slice(0, height), slice(0, width))
+        grid = Grid(*grid_shape(height, width, self.patch_size, stride), stride)
+        run = PatchRestorer(self._numbers(level), self._priors, self.settings.refresh, self.patch_size, grid, watch)
+        run.run(observed, base, None)
+        return run
 
     def _estimate(
-        self, noisy: Tensor, sigma: Tensor, stride: int, tile_size: int | None, scale: int
+        self, observed: Tensor, level: Tensor, stride: int, tile_size: int | None, mask: Tensor | None, scale: int
     ) -> tuple[Tensor, Tensor]:
-        height, width = noisy.shape[-2:]
-        patch_size = self.settings.patch_size
-        thresholds = self.prior.thresholds(sigma)
-        coarse_noise = None
-        if scale + 1 < self.settings.scales and min(height, width) >= 2 * patch_size:
-            coarse = F.avg_pool2d(noisy, 2, ceil_mode=True, count_include_pad=False)
-            sums, covered = self._estimate(coarse, sigma / 2, stride, tile_size, scale + 1)
-            gain = self.interpolate(self.low_pass_gain, sigma)[:, scale, None, None, None]
-            # Where nothing was coded (covered = 0) no noise is known.
-            coarse_noise = gain * (covered > 0) * (coarse - sums / covered.clamp_min(1))
+        height, width = observed.shape[-2:]
+        patch_size = self.patch_size
+        numbers = self._numbers(level)
+        coarse_noise = self._coarse_noise(observed, level, stride, tile_size, scale)
+        refresh = self.settings.refresh if scale == 0 else ()
+        rows, cols = grid_shape(height, width, patch_size, stride)
 
-        def code(rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-            pixels = noisy[..., rows, cols]
-            base = pixels if coarse_noise is None else pixels - _upsampled(coarse_noise, rows, cols)
-            return self._code_patches(pixels, base, thresholds, stride)
+        def restore(block: GridBlock) -> tuple[Tensor, Tensor]:
+            outer = block.grown(-(-self.halo // stride), height, width, patch_size) if refresh else block
+            window = outer.window(patch_size)
+            pixels = observed[..., window[0], window[1]]
+            base = pixels if coarse_noise is None else pixels - _upsampled(coarse_noise, *window)
+            known = None if mask is None else mask[..., window[0], window[1]]
+            grid = Grid(outer.rows, outer.cols, stride)
+            priors = self._priors if refresh else Priors(None, None)
+            estimates = PatchRestorer(numbers, priors, refresh, patch_size, grid).run(pixels, base, known)
+            inner = block.within(outer, estimates)
+            size = block.window_size(patch_size)
+            sums = aggregate_patches(inner, *size, patch_size, stride)
+            return sums, coverage(*size, patch_size, stride, observed.device)
 
         if tile_size is None:
-            return code(slice(0, height), slice(0, width))
+            whole = GridBlock(0, 0, rows, cols, stride)
+            sums, covered = restore(whole)
+            short = (0, width - sums.shape[-1], 0, height - sums.shape[-2])
+            return F.pad(sums, short), F.pad(covered, short)
         blocks = grid_blocks(height, width, patch_size, stride, tile_size)
-        return accumulate_blocks(lambda block: code(*block.window(patch_size)), blocks, patch_size, like=noisy)
+        return accumulate_blocks(restore, blocks, patch_size, like=observed)
 
-    def _code_patches(self, noisy: Tensor, base: Tensor, thresholds: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-        """Code the patches of `noisy`, centred, and give them the means of `base`."""
-        height, width = noisy.shape[-2:]
-        patch_size = self.settings.patch_size
-        patches = extract_patches(noisy, patch_size, stride)
-        patches = patches - patches.mean(1, keepdim=True)
-        # What is to be differentiated must not be overwritten.
-        solve, shrink = (lista, soft_threshold) if torch.is_grad_enabled() else (lista_in_place, soft_threshold_)
-        codes = solve(
-            patches,
-            self.dictionary,
-            self.analysis,
-            self.momentum,
-            lambda step, point: shrink(point, thresholds[step]),
+    def _coarse_noise(
+        self, observed: Tensor, level: Tensor, stride: int, tile_size: int | None, scale: int
+    ) -> Tensor | None:
+        """g(sigma) (y_half - x_half), or None where there is no smaller scale."""
+        if scale + 1 >= self.settings.scales or min(observed.shape[-2:]) < 2 * self.patch_size:
+            return None
+        coarse = F.avg_pool2d(observed, 2, ceil_mode=True, count_include_pad=False)
+        sums, covered = self._estimate(coarse, level / 2, stride, tile_size, None, scale + 1)
+        gain = self.interpolate(self.low_pass_gain, level)[:, scale, None, None, None]
+        # Where nothing was coded (covered = 0) no noise is known.
+        noise: Tensor = gain * (covered > 0) * (coarse - sums / covered.clamp_min(1))
+        return noise
+
+    def _numbers(self, level: Tensor) -> Numbers:
+        settings = self.settings
+
+        def of_refreshes(values: Tensor) -> Tensor:
+            at_level: Tensor = self.interpolate(values, level)
+            return at_level.T[:, :, None, None]
+
+        batch = level.shape[0]
+        analysis = self.analysis.T.expand(batch, -1, -1)
+        if settings.gains:
+            analysis = analysis * self.interpolate(self.analysis_gain, level)[:, None, :]
+        return Numbers(
+            level,
+            Operators(self.dictionary.T.expand(batch, -1, -1), analysis, self.momentum),
+            self.synthesis_at(level),
+            self.prior.thresholds(level),
+            None if self.nonlocal_prior is None else self.nonlocal_prior.numbers(level),
+            of_refreshes(self.target_feedback) if settings.feedback else None,
+            of_refreshes(self.mean_feedback) if settings.feedback else None,
+            self.interpolated_weight if settings.masked else None,
         )
-        estimates = torch.matmul(self.synthesis, codes) + patch_means(base, patch_size, stride)
-        sums = aggregate_patches(estimates, height, width, patch_size, stride)
-        return sums, coverage(height, width, patch_size, stride, noisy.device)
+
+    @property
+    def _priors(self) -> Priors:
+        return Priors(self.nonlocal_prior, self.similar)
+
+
+def _padded_to_grid(images: Tensor, patch_size: int, stride: int) -> Tensor:
+    """Images with rows and columns repeated by reflection at the end, until a regular grid of patches ends there."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, (patch_size - width) % stride, 0, (patch_size - height) % stride), mode="reflect")
 
 
 def _upsampled(coarse: Tensor, rows: slice, cols: slice) -> Tensor:

@@ -9,12 +9,12 @@ from restorekit.knots import KnotInterpolation
 
 
 def soft_threshold(codes: Tensor, threshold: Tensor) -> Tensor:
-    """S_l(a) = sign(a) max(|a| - l, 0), the prox of l |a|, for thresholds l >= 0 that broadcast against `codes`."""
-    return codes - torch.minimum(torch.maximum(codes, -threshold), threshold)
+    """S_l(a) = sign(a) max(|a| - l, 0), the prox of l |a|, for thresholds l >= 0 that broadcast against `codes`.
 
-
-def soft_threshold_(codes: Tensor, threshold: Tensor) -> Tensor:
-    """`soft_threshold`, overwriting `codes`."""
+    `codes` is overwritten where no gradient is wanted.
+    """
+    if torch.is_grad_enabled():
+        return codes - torch.minimum(torch.maximum(codes, -threshold), threshold)
     return codes.sub_(codes.clamp(-threshold, threshold))
 
 
@@ -34,6 +34,6 @@ class SparsePrior(nn.Module):
         self.theta = nn.Parameter(torch.full((len(knots), steps, atoms), self.INITIAL_THETA))
 
     def thresholds(self, sigma: Tensor) -> Tensor:
-        """Lambda for every step and atom: noise levels [B] in [0, 1] -> [K, B, atoms, 1]."""
+        """Lambda for every step and atom: noise levels [B] in [0, 1] -> [K, B, 1, atoms]."""
         theta: Tensor = self.interpolate(self.theta, sigma).clamp_min(0)
-        return (theta * sigma[:, None, None]).transpose(0, 1)[..., None]
+        return (theta * sigma[:, None, None]).transpose(0, 1)[:, :, None, :]

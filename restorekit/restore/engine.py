@@ -13,13 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.errors import DeviceError, MemoryExhaustedError, ModelMismatchError, UsageError
-from restorekit.models import Denoiser
+from restorekit.models import PatchNetwork
 from restorekit.tiling import grid_blocks
 
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
-CUDA_TILE = 1024
+CPU_MEMORY = 768 * 2**20
+"""What restoring may take of a computer's memory, in bytes, the arrays of the image itself included ..."""
+LEAST_CPU_MEMORY = 192 * 2**20
+"""... but a tile gets no less than this."""
+IMAGE_COPIES = 6
+LARGEST_TILE = 1024
 LEAST_TILE = 16
+LEAST_NONLOCAL_TILE = 64
 
 
 class Quality(StrEnum):
@@ -76,7 +82,7 @@ def resolve_device(name: str) -> torch.device:
 def restore_array(
     pixels: NDArray[np.float32],
     level: float,
-    network: Denoiser,
+    network: PatchNetwork,
     settings: RunSettings,
     mask: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.float32], RunReport]:
@@ -118,7 +124,7 @@ def restore_array(
 
 @torch.inference_mode()
 def restore_batch(
-    images: Tensor, level: float, network: Denoiser, settings: RunSettings, mask: Tensor | None = None
+    images: Tensor, level: float, network: PatchNetwork, settings: RunSettings, mask: Tensor | None = None
 ) -> tuple[Tensor, int]:
     """Restore images [B, C, H, W] of any size: the estimate, clamped to [0, 1], and the number of tiles.
 
@@ -127,7 +133,7 @@ def restore_batch(
     stride = settings.quality.stride
     height, width = images.shape[-2:]
     padded = _at_least(images, network.patch_size)
-    tile_size = settings.tile or _automatic_tile(network, images.shape[0], images.device)
+    tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
     tiles = len(grid_blocks(padded.shape[-2], padded.shape[-1], network.patch_size, stride, tile_size))
@@ -145,13 +151,17 @@ def _batch(pixels: NDArray[np.float32], device: torch.device) -> Tensor:
     return image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None].contiguous()
 
 
-def _automatic_tile(network: Denoiser, batch: int, device: torch.device) -> int:
-    """A tile that stays in a CPU's cache, or a large one on a GPU; smaller where less than four of it are free."""
-    if device.type == "cpu":
-        return CACHE_TILE
-    free, _ = torch.cuda.mem_get_info(device)
-    affordable = int((free / 4 / (network.tile_bytes_per_pixel * batch)) ** 0.5)
-    return max(LEAST_TILE, min(CUDA_TILE, affordable))
+def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
+    """A tile that fits: into a CPU's cache where tiles do not touch, else into a share of the memory."""
+    if images.device.type == "cpu":
+        if network.halo == 0:
+            return CACHE_TILE
+        memory = max(LEAST_CPU_MEMORY, CPU_MEMORY - IMAGE_COPIES * images.numel() * images.element_size())
+    else:
+        memory = torch.cuda.mem_get_info(images.device)[0] // 4
+    patches = memory / (network.bytes_per_patch * images.shape[0])
+    across = int(patches**0.5) * stride + network.patch_size - 2 * network.halo
+    return max(LEAST_NONLOCAL_TILE if network.halo else LEAST_TILE, min(LARGEST_TILE, across))
 
 
 def _at_least(images: Tensor, size: int) -> Tensor:

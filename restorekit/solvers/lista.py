@@ -1,55 +1,52 @@
-"""Learned iterative soft thresholding with momentum: K steps from nothing towards a code."""
+"""Learned iterative soft thresholding with momentum: one step from a code towards a sparser, truer one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-def lista(
-    patches: Tensor, dictionary: Tensor, analysis: Tensor, momentum: Tensor, prox: Callable[[int, Tensor], Tensor]
+@dataclass(frozen=True)
+class Operators:
+    """D^T [B, p, m], which turns codes into patches; C [B, m, p], which turns patches into codes; m_k, [K]."""
+
+    dictionary: Tensor
+    analysis: Tensor
+    momentum: Tensor
+
+
+def gradient_step(
+    k: int, targets: Tensor, codes: Tensor, previous: Tensor, operators: Operators, confidence: Tensor | None = None
 ) -> Tensor:
-    """Unrolled accelerated proximal gradient with learned matrices.
+    """One step on the data term of all patches; patches and codes are rows.
 
-    z_k         = alpha_k + m_k (alpha_k - alpha_{k-1})
-    alpha_{k+1} = prox_k(z_k + C^T (y - D z_k)),     alpha_0 = 0
+    u_k = alpha_k + m_k (alpha_k - alpha_{k-1}),    z_k = u_k + (w_k * (y - u_k D^T)) C
 
-    With m = 0 it is the LISTA variant of Lecouat, Ponce and Mairal, eq. 3; the momentum is that of FISTA (Beck and
-    Teboulle, 2009), learned.
+    The proximal operator of the prior makes alpha_{k+1} of z_k. With m = 0 and w = 1 it is the LISTA variant of
+    Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, eq. 3, and with a mask for w
+    their eq. 16; the momentum is that of FISTA (Beck and Teboulle, 2009), learned.
 
     Args:
-        patches: y, [B, m, N].
-        dictionary: D, [m, p].
-        analysis: C^T, [p, m].
-        momentum: m_k for each of the K steps, [K]; the first two have no effect.
-        prox: the proximal operator of step k, (k, [B, p, N]) -> [B, p, N].
+        k: which step, k >= 1.
+        targets: y, [B, N, m].
+        codes: alpha_k, [B, N, p].
+        previous: alpha_{k-1}, [B, N, p]; overwritten where no gradient is wanted: on a CPU memory traffic costs most.
+        operators: D, C and m.
+        confidence: w_k, how much each number of y counts, [B, N, m]; 1 if None.
 
     Returns:
-        The codes alpha_K, [B, p, N].
+        z_k, [B, N, p].
     """
-    codes = previous = prox(0, torch.matmul(analysis, patches))
-    for k in range(1, momentum.numel()):
-        point = torch.lerp(previous, codes, 1 + momentum[k])
-        residual = patches - torch.matmul(dictionary, point)
-        previous, codes = codes, prox(k, point + torch.matmul(analysis, residual))
-    return codes
-
-
-def lista_in_place(
-    patches: Tensor, dictionary: Tensor, analysis: Tensor, momentum: Tensor, prox_: Callable[[int, Tensor], Tensor]
-) -> Tensor:
-    """The iteration of `lista` in two buffers that stay in the cache, for when no gradient is wanted.
-
-    `prox_` overwrites what it is given. On a CPU memory traffic is what costs, and there is less of it.
-    """
-    batch = patches.shape[0]
-    dictionary, analysis = dictionary.expand(batch, -1, -1), analysis.expand(batch, -1, -1)
-    codes = prox_(0, torch.matmul(analysis, patches))
-    previous, residual = codes.clone(), torch.empty_like(patches)
-    for k in range(1, momentum.numel()):
-        point = previous.lerp_(codes, 1 + momentum[k])
-        torch.baddbmm(patches, dictionary, point, alpha=-1, out=residual)
-        previous, codes = codes, prox_(k, point.baddbmm_(analysis, residual))
-    return codes
+    ahead = 1 + operators.momentum[k]
+    if torch.is_grad_enabled():
+        point = torch.lerp(previous, codes, ahead)
+        residual = targets - torch.matmul(point, operators.dictionary)
+        residual = residual if confidence is None else residual * confidence
+        return point + torch.matmul(residual, operators.analysis)
+    point = previous.lerp_(codes, ahead)
+    residual = torch.baddbmm(targets, point, operators.dictionary, alpha=-1)
+    if confidence is not None:
+        residual.mul_(confidence)
+    return point.baddbmm_(residual, operators.analysis)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from restorekit.errors import DatasetError, ImageError
 from restorekit.image import read_picture, supported_suffixes
-from restorekit.train.recipe import LEVELS, NoiseSettings
+from restorekit.train.degradation import LEVELS
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,6 @@ def random_crops(images: Sequence[Tensor], size: int, count: int, generator: tor
         crop = torch.rot90(image[:, top : top + size, left : left + size], draw(4), (1, 2))
         crops.append(crop.flip(2) if draw(2) else crop)
     return torch.stack(crops).float() / LEVELS
-
-
-def random_levels(noise: NoiseSettings, count: int, generator: torch.Generator) -> Tensor:
-    """Noise levels in [0, 1], [count], distributed as the recipe says."""
-    uniform = torch.rand(count, generator=generator)
-    return (noise.low + (noise.high - noise.low) * uniform**noise.power) / LEVELS
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:

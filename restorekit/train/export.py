@@ -23,7 +23,7 @@ def export_weights(path: Path, recipe: Recipe, tensors: Mapping[str, Tensor], st
         settings=settings,
         task=recipe.task,
         channels=network.channels,
-        level_range=(0.0, recipe.noise.high),
+        level_range=recipe.degradation.level_range,
         parameters=sum(tensor.numel() for tensor in tensors.values()),
         description=recipe.description,
         recipe=recipe.name,

@@ -1,11 +1,11 @@
-"""The training loop: draw crops, add noise, take a step; check, backtrack and write a checkpoint now and then."""
+"""The training loop: draw crops, degrade them, take a step; check, backtrack and write a checkpoint now and then."""
 
 from __future__ import annotations
 
 import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -16,12 +16,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from restorekit import zoo
 from restorekit.errors import TrainingError
-from restorekit.models import SparseCoding, build
+from restorekit.models import PatchNetwork, SparseCoding, build
 from restorekit.restore.engine import resolve_device
 from restorekit.train import record
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from restorekit.train.compiling import compiled
-from restorekit.train.data import Split, load_split, random_crops, random_levels
+from restorekit.train.data import Split, load_split, random_crops
 from restorekit.train.dictionary import learn_dictionary
 from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
@@ -114,7 +114,7 @@ class _Trainer:
         self.snapshot = _tensors(self.network)
         if checkpoint is not None:
             self._restore(checkpoint)
-        objective: nn.Module = Objective(self.network, recipe.noise.balance)
+        objective: nn.Module = Objective(self.network, recipe.degradation.balance)
         if world.size > 1:
             objective = DistributedDataParallel(objective)
         self.objective, self.compiled = compiled(objective, world.device)
@@ -170,9 +170,8 @@ class _Trainer:
     def _initialise(self) -> None:
         if self.recipe.warm_start:
             source = zoo.load_model(zoo.find(self.recipe.warm_start)).network
-            if source.settings != self.network.settings:
-                raise TrainingError(f"warm start {self.recipe.warm_start} has other settings than the recipe")
-            self.network.load_state_dict(source.state_dict())
+            if not isinstance(source, SparseCoding) or not self.network.adopt(source):
+                raise TrainingError(f"warm start {self.recipe.warm_start} has settings that do not fit the recipe")
             return
         generator = torch.Generator().manual_seed(self.recipe.seed)
         self._say(0.0, "learning the initial dictionary")
@@ -199,13 +198,13 @@ class _Trainer:
         for group, rate in zip(self.optimiser.param_groups, (settings.matrix_rate, settings.scalar_rate), strict=True):
             group["lr"] = rate * factor
         clean = random_crops(self.split.training, data.crop, data.batch, self.generator)
-        sigma = random_levels(self.recipe.noise, data.batch, self.generator)
-        noise = torch.randn(clean.shape, generator=self.generator)
-        noisy = clean + sigma[:, None, None, None] * noise
+        observed = self.recipe.degradation.draw(clean, self.generator)
         # Every process must draw the same stride: it follows from the step alone.
         stride = data.strides[self.progress.step % len(data.strides)]
         device = self.world.device
-        loss, errors = self.objective(noisy.to(device), clean.to(device), sigma.to(device), stride)
+        mask = None if observed.mask is None else observed.mask.to(device)
+        images, level = observed.images.to(device), observed.level.to(device)
+        loss, errors = self.objective(images, mask, clean.to(device), level, stride)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -227,9 +226,8 @@ class _Trainer:
         else:
             self.snapshot = _tensors(self.network)
             self.progress = replace(self.progress, probe_psnr=probe)
-        crop, levels = self.recipe.data.validation_crop, self.recipe.noise.validation
         if self.world.leads:
-            validation = validation_psnr(self.average, self.split.validation, crop, levels, self.world.device)
+            validation = self._validation_psnr(self.average, self.split.validation)
             mean = fmean(validation.values())
         else:
             validation, mean = {}, 0.0
@@ -296,8 +294,11 @@ class _Trainer:
         return [self.split.training[index * count // PROBE_IMAGES] for index in range(min(PROBE_IMAGES, count))]
 
     def _probe_psnr(self) -> float:
-        crop, levels = self.recipe.data.validation_crop, self.recipe.noise.validation
-        return fmean(validation_psnr(self.network, self.probe, crop, levels, self.world.device).values())
+        return fmean(self._validation_psnr(self.network, self.probe).values())
+
+    def _validation_psnr(self, network: PatchNetwork, images: Sequence[Tensor]) -> dict[str, float]:
+        crop = self.recipe.data.validation_crop
+        return validation_psnr(network, images, crop, self.recipe.degradation, self.world.device)
 
     def _mean_psnr(self) -> float:
         return self.psnr_sum / max(1.0, self.psnr_count)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from restorekit.errors import TrainingError, UsageError
+from restorekit.train.degradation import LEVELS, Degradation, JpegSettings, MosaicSettings, NoiseSettings
 
-LEVELS = 255.0
-"""Noise levels in recipes are on the 0..255 scale, as on the command line."""
+DEGRADATIONS: Mapping[str, type[NoiseSettings] | type[JpegSettings] | type[MosaicSettings]] = MappingProxyType(
+    {"noise": NoiseSettings, "jpeg": JpegSettings, "mosaic": MosaicSettings}
+)
+"""The sections of a recipe that say what is done to clean crops; it has one of them."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,6 @@ class DataSettings:
     strides: tuple[int, ...]
     validation_every: int
     validation_crop: int
-
-
-@dataclass(frozen=True)
-class NoiseSettings:
-    """sigma = low + (high - low) u^power, u uniform in [0, 1], for each crop; on the 0..255 scale.
-
-    A crop's squared error is weighed by (sigma / 25)^-balance, so that faint and strong noise count alike.
-    """
-
-    low: float
-    high: float
-    power: float
-    balance: float
-    validation: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ class Recipe:
     architecture: str
     settings: Mapping[str, object]
     data: DataSettings
-    noise: NoiseSettings
+    degradation: Degradation
     dictionary: DictionarySettings
     optimiser: OptimiserSettings
     safety: SafetySettings
@@ -136,7 +125,7 @@ def _parse(text: str) -> Recipe:
     settings["knots"] = [level / LEVELS for level in settings["knots"]]
     sections = {
         "data": _section(DataSettings, table.pop("data")),
-        "noise": _section(NoiseSettings, table.pop("noise")),
+        "degradation": _degradation(table),
         "dictionary": _section(DictionarySettings, table.pop("dictionary")),
         "optimiser": _section(OptimiserSettings, table.pop("optimiser")),
         "safety": _section(SafetySettings, table.pop("safety")),
@@ -146,11 +135,19 @@ def _parse(text: str) -> Recipe:
     return _section(Recipe, everything)
 
 
+def _degradation(table: dict[str, Any]) -> Degradation:
+    given = [name for name in DEGRADATIONS if name in table]
+    if len(given) != 1:
+        raise ValueError(f"one of the sections {', '.join(DEGRADATIONS)} is needed, not {', '.join(given) or 'none'}")
+    return _section(DEGRADATIONS[given[0]], table.pop(given[0]))
+
+
 _Section = TypeVar("_Section")
 
 
 def _section(kind: type[_Section], table: Mapping[str, Any]) -> _Section:
-    expected = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if odd := sorted(expected ^ set(table)):
+    known = fields(kind)  # type: ignore[arg-type]
+    missing = {field.name for field in known if field.default is MISSING} - set(table)
+    if odd := sorted(missing | set(table) - {field.name for field in known}):
         raise ValueError(f"{kind.__name__} at odds in {', '.join(odd)}")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})

@@ -1,4 +1,4 @@
-"""Measuring a network during training, always on the same crops with the same noise."""
+"""Measuring a network during training, always on the same crops degraded in the same way."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import torch
 from torch import Tensor
 
 from restorekit.metrics import psnr
-from restorekit.models import SparseCoding
+from restorekit.models import PatchNetwork
 from restorekit.train.data import centre_crop
-from restorekit.train.recipe import LEVELS
+from restorekit.train.degradation import Degradation
 
 STRIDE = 2
 """Patches are coded every second pixel: a quarter of the work, and the same ranking of weights."""
-TILE_SIZE = 96
+TILE_SIZE = 160
 
 
 @torch.no_grad()
 def validation_psnr(
-    network: SparseCoding, images: Sequence[Tensor], crop: int, levels: tuple[float, ...], device: torch.device
+    network: PatchNetwork, images: Sequence[Tensor], crop: int, degradation: Degradation, device: torch.device
 ) -> dict[str, float]:
-    """Mean PSNR in dB over the middle crops of `images`, for each noise level (0..255 scale)."""
-    return {f"{level:g}": _mean_psnr(network, images, crop, level / LEVELS, device) for level in levels}
+    """Mean PSNR in dB over the middle crops of `images`, for each level the degradation is validated at."""
+    crops = [centre_crop(image, crop) for image in images]
+    return {f"{level:g}": _mean_psnr(network, crops, degradation, level, device) for level in degradation.validation}
 
 
-def _mean_psnr(network: SparseCoding, images: Sequence[Tensor], crop: int, sigma: float, device: torch.device) -> float:
+def _mean_psnr(
+    network: PatchNetwork, crops: Sequence[Tensor], degradation: Degradation, level: float, device: torch.device
+) -> float:
     scores = []
-    for index, image in enumerate(images):
-        clean = centre_crop(image, crop)
-        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(index))
-        noisy = (clean + sigma * noise).to(device)
-        sums, covered = network(noisy, torch.tensor([sigma], device=device), STRIDE, TILE_SIZE)
+    for index, clean in enumerate(crops):
+        observed = degradation.at(clean, level, torch.Generator().manual_seed(index))
+        mask = None if observed.mask is None else observed.mask.to(device)
+        sums, covered = network(observed.images.to(device), observed.level.to(device), STRIDE, TILE_SIZE, mask=mask)
         scores.append(psnr((sums / covered).clamp(0, 1).cpu(), clean))
     return fmean(scores)

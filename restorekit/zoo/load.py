@@ -21,7 +21,7 @@ class LoadedModel:
     """A network with its learned numbers, in eval mode, on the CPU, without gradients; and where it came from."""
 
     card: ModelCard
-    network: models.Denoiser
+    network: models.PatchNetwork
     path: Path
 
 
@@ -46,7 +46,7 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(card, network.eval().requires_grad_(False), path)
 
 
-def _build(card: ModelCard) -> models.Denoiser:
+def _build(card: ModelCard) -> models.PatchNetwork:
     try:
         return models.build(card.architecture, card.settings)
     except (RuntimeError, OverflowError, TypeError) as error:

@@ -181,19 +181,19 @@ def test_a_bad_picture_in_a_folder_costs_no_other(run):
 
 @pytest.mark.parametrize("failing", [1, 4])
 def test_memory_that_runs_out_on_a_tile_costs_nothing(run, monkeypatch, failing):
-    from restorekit.models import SparseCoding
+    from restorekit.models.algorithm import PatchRestorer
 
     write_image("img.png", shape=(40, 50))
     assert run("denoise", "img.png", "--sigma", "25", "--tile", "16", "-o", "calm.png").code == 0
-    code_patches, calls = SparseCoding._code_patches, []
+    restore_patches, calls = PatchRestorer.run, []
 
     def scarce(*arguments):
         calls.append(arguments)
         if len(calls) == failing:
             raise MemoryError
-        return code_patches(*arguments)
+        return restore_patches(*arguments)
 
-    monkeypatch.setattr(SparseCoding, "_code_patches", scarce)
+    monkeypatch.setattr(PatchRestorer, "run", scarce)
     assert run("denoise", "img.png", "--sigma", "25", "--tile", "16", "-o", "scarce.png").code == 0
     assert len(calls) > failing
     calm, after = (read_picture(Path(name)).pixels.astype(int) for name in ("calm.png", "scarce.png"))
@@ -201,13 +201,13 @@ def test_memory_that_runs_out_on_a_tile_costs_nothing(run, monkeypatch, failing)
 
 
 def test_memory_that_runs_out_on_every_tile_is_an_error(run, monkeypatch):
-    from restorekit.models import SparseCoding
+    from restorekit.models.algorithm import PatchRestorer
 
     def out_of_memory(*arguments):
         raise MemoryError
 
     write_image("img.png")
-    monkeypatch.setattr(SparseCoding, "_code_patches", out_of_memory)
+    monkeypatch.setattr(PatchRestorer, "run", out_of_memory)
     result = run("denoise", "img.png", "--sigma", "25")
     assert result.code == 1
     assert "memory ran out even on the smallest tile" in result.errors[0]

@@ -34,6 +34,6 @@ def test_thresholds_are_never_negative_and_grow_with_the_noise() -> None:
     with torch.no_grad():
         prior.theta[0, 0, 0] = -5
     thresholds = prior.thresholds(torch.tensor([0.1, 0.2])).detach()
-    assert thresholds.shape == (2, 2, 4, 1)
+    assert thresholds.shape == (2, 2, 1, 4)
     assert float(thresholds.min()) == 0
     assert torch.allclose(thresholds[1, 1], 2 * thresholds[1, 0])

@@ -1,0 +1,76 @@
+"""The group prior: similar patches share the atoms they use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.knots import KnotInterpolation
+
+FLOOR = 1e-8
+"""Added to energies: keeps the shrinkage and its gradient finite at zero."""
+
+
+def group_threshold(codes: Tensor, threshold: Tensor, similar: Tensor, own: Tensor, share: Tensor) -> Tensor:
+    """max(0, 1 - l / sqrt(e_i)) z_i, the energy e_i being (1 - eta) z_i^2 + eta (a_ii z_i^2 + sum_{j != i} a_ij z_j^2).
+
+    The shrinkage of a group lasso whose groups are soft. For eta = 1 and a_ij = Sigma_ij / sum_l Sigma_il it is
+    Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, eq. 11 (the relaxation of
+    lemma 1); for eta = 0 it is soft thresholding. A coefficient survives where patches that look alike have it too,
+    whatever its own strength.
+
+    Args:
+        codes: z, [B, N, p]; overwritten where no gradient is wanted.
+        threshold: l >= 0, broadcast against the codes.
+        similar: sum_{j != i} a_ij z_j^2, [B, N, p], possibly of an earlier step.
+        own: a_ii, [B, N, 1].
+        share: eta, broadcast against the codes.
+    """
+    if torch.is_grad_enabled():
+        energy = (1 - share * (1 - own)) * codes.square() + share * similar
+        return codes * (1 - threshold * torch.rsqrt(energy.clamp_min(0) + FLOOR)).clamp_min(0)
+    energy = codes.square().mul_(1 - share * (1 - own)).add_(similar * share).clamp_min_(0).add_(FLOOR)
+    return codes.mul_(energy.rsqrt_().mul(-threshold).add_(1).clamp_min_(0))
+
+
+class GroupPrior(nn.Module):
+    """`group_threshold` of z_i + c_k(sigma) sum_{j != i} a_ij (z_j - z_i), with eta_k(sigma); both stored at knots.
+
+    A share eta of the evidence of similar patches, and a pull c towards their mean, for every step. The pull is a
+    quadratic relative of the centralised prior's; c = 0 leaves the paper's model.
+    """
+
+    INITIAL_SHARE = 0.2
+    INITIAL_PULL = 0.03
+
+    def __init__(self, steps: int, knots: tuple[float, ...]) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_SHARE))
+        self.pull = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_PULL))
+        self.interpolate = KnotInterpolation(knots)
+
+    def numbers(self, sigma: Tensor) -> Tensor:
+        """Eta and c of every step: noise levels [B] in [0, 1] -> [K, 2, B, 1, 1]."""
+        both = torch.stack([self.interpolate(self.share, sigma), self.interpolate(self.pull, sigma)], 1)
+        return both.permute(2, 1, 0)[..., None, None]
+
+    @staticmethod
+    def evidence(point: Tensor, codes: Tensor) -> Iterator[Tensor]:
+        """What is averaged over similar patches: the energies z^2, and z itself."""
+        yield point.square()
+        yield point
+
+    @staticmethod
+    def prox(point: Tensor, threshold: Tensor, averages: Sequence[Tensor], own: Tensor, numbers: Tensor) -> Tensor:
+        """`group_threshold` after the pull; `averages` are those of the evidence, `numbers` eta and c of the step.
+
+        `point` is overwritten where no gradient is wanted.
+        """
+        (energy, mean), (share, pull) = averages, numbers
+        if torch.is_grad_enabled():
+            point = point + pull * (mean - (1 - own) * point)
+        else:
+            point.mul_(1 - pull * (1 - own)).add_(mean * pull)
+        return group_threshold(point, threshold, energy, own, share)

@@ -1,0 +1,152 @@
+"""What training does to clean crops: noise, JPEG compression, a colour mosaic - whichever section the recipe has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restorekit.image import recompress
+from restorekit.physics.jpeg import error_level
+from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
+
+LEVELS = 255.0
+"""Levels in recipes are on the 0..255 scale, as on the command line."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Crops as a network gets them: images [B, C, H, W], levels [B] in [0, 1], and a mask like the images or None."""
+
+    images: Tensor
+    level: Tensor
+    mask: Tensor | None = None
+
+
+class Degradation(Protocol):
+    """How clean crops [B, C, H, W] in [0, 1] become observations."""
+
+    @property
+    def level_range(self) -> tuple[float, float]:
+        """Least and greatest level, on the users' scale, for the model card."""
+
+    @property
+    def validation(self) -> tuple[float, ...]:
+        """The levels to validate at, on the users' scale."""
+
+    @property
+    def balance(self) -> float:
+        """A crop's squared error is weighed by (level / 25)^-balance, so that faint and strong levels count alike."""
+
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+        """Degrade each crop by a random level."""
+
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+        """Degrade all crops by one level of the users' scale."""
+
+
+@dataclass(frozen=True)
+class NoiseSettings:
+    """Gaussian noise, sigma = low + (high - low) u^power with u uniform in [0, 1]; on the 0..255 scale."""
+
+    low: float
+    high: float
+    power: float
+    balance: float
+    validation: tuple[float, ...]
+
+    @property
+    def level_range(self) -> tuple[float, float]:
+        """Faint noise is no matter, down to none."""
+        return 0.0, self.high
+
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+        """Each crop with noise of its own level."""
+        return self._noisy(clean, random_levels(self, len(clean), generator), generator)
+
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+        """All crops with noise of one level."""
+        return self._noisy(clean, torch.full((len(clean),), level / LEVELS), generator)
+
+    @staticmethod
+    def _noisy(clean: Tensor, sigma: Tensor, generator: torch.Generator) -> Observation:
+        noise = torch.randn(clean.shape, generator=generator)
+        return Observation(clean + sigma[:, None, None, None] * noise, sigma)
+
+
+@dataclass(frozen=True)
+class JpegSettings:
+    """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two."""
+
+    low: int
+    high: int
+    balance: float
+    validation: tuple[float, ...]
+
+    @property
+    def level_range(self) -> tuple[float, float]:
+        """Least and greatest quality factor."""
+        return float(self.low), float(self.high)
+
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+        """Each crop compressed with its own quality."""
+        odds = self._odds()
+        drawn = torch.multinomial(odds, len(clean), replacement=True, generator=generator)
+        return self._compressed(clean, [self.low + int(place) for place in drawn])
+
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+        """All crops compressed with one quality."""
+        return self._compressed(clean, [round(level)] * len(clean))
+
+    def _odds(self) -> Tensor:
+        """For each quality the stretch of log(error_level) that is nearest to it."""
+        levels = torch.tensor([error_level(quality) for quality in range(self.low, self.high + 1)]).log()
+        return torch.gradient(levels)[0].abs()
+
+    @staticmethod
+    def _compressed(clean: Tensor, qualities: list[int]) -> Observation:
+        pixels = (clean[:, 0] * LEVELS).round().to(torch.uint8).numpy()
+        worse = [recompress(crop, quality) for crop, quality in zip(pixels, qualities, strict=True)]
+        level = torch.tensor([error_level(quality) for quality in qualities])
+        return Observation(torch.from_numpy(np.stack(worse))[:, None].float() / LEVELS, level)
+
+
+@dataclass(frozen=True)
+class MosaicSettings:
+    """A Bayer mosaic of a random pattern, interpolated linearly; the mask tells what was observed."""
+
+    balance: float = 0.0
+
+    @property
+    def level_range(self) -> tuple[float, float]:
+        """There are no levels."""
+        return 0.0, 0.0
+
+    @property
+    def validation(self) -> tuple[float, ...]:
+        """One entry, for there are no levels."""
+        return (0.0,)
+
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+        """All crops through the same pattern, drawn anew for each batch."""
+        patterns = list(BayerPattern)
+        return self._mosaics(clean, patterns[int(torch.randint(len(patterns), (), generator=generator))])
+
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+        """All crops through the pattern rggb."""
+        return self._mosaics(clean, BayerPattern.RGGB)
+
+    @staticmethod
+    def _mosaics(clean: Tensor, pattern: BayerPattern) -> Observation:
+        mask = bayer_mask(clean.shape[2], clean.shape[3], pattern).permute(2, 0, 1).expand_as(clean)
+        filled = interpolate((clean * mask).sum(1, keepdim=True), pattern)
+        return Observation(filled, torch.full((len(clean),), INTERPOLATION_ERROR), mask)
+
+
+def random_levels(noise: NoiseSettings, count: int, generator: torch.Generator) -> Tensor:
+    """Noise levels in [0, 1], [count], distributed as the recipe says."""
+    uniform = torch.rand(count, generator=generator)
+    return (noise.low + (noise.high - noise.low) * uniform**noise.power) / LEVELS
