@@ -12,14 +12,14 @@ from restorekit._version import __version__
 from restorekit.errors import RestorekitError
 
 if TYPE_CHECKING:
-    from restorekit.api import denoise, load
+    from restorekit.api import deblock, demosaic, denoise, load
 
-__all__ = ["RestorekitError", "__version__", "denoise", "load"]
+__all__ = ["RestorekitError", "__version__", "deblock", "demosaic", "denoise", "load"]
 
 
 def __getattr__(name: str) -> object:
     # torch takes a second to import; `restorekit --help` should not wait for it.
-    if name in ("denoise", "load"):
+    if name in ("deblock", "demosaic", "denoise", "load"):
         from restorekit import api
 
         return getattr(api, name)

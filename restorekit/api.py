@@ -11,9 +11,12 @@ from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
+from restorekit.physics.mosaic import BayerPattern
+from restorekit.restore import deblock as deblocking
+from restorekit.restore import demosaic as demosaicking
+from restorekit.restore import denoise as denoising
 from restorekit.restore.batch import Operation
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.denoise import TASK, Denoise
 from restorekit.restore.engine import Quality, RunSettings
 from restorekit.zoo import LoadedModel, find, load_model
 
@@ -52,18 +55,86 @@ def denoise(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    if quality not in {known.value for known in Quality}:
-        raise UsageError(f"quality must be fast, balanced or best, not {quality!r}")
     if sigma != "auto" and not isinstance(sigma, (int, float)):
         raise UsageError(f"sigma must be a number on the 0..255 scale or 'auto', not {sigma!r}")
-    if not isinstance(image, (np.ndarray, Tensor)):
-        raise UsageError(f"an image must be a NumPy array or a tensor, not {type(image).__name__}")
-    choice = ModelChoice(TASK, model)
-    settings = RunSettings(Quality(quality), device, None if tile == "auto" else tile)
-    operation = Denoise(None if sigma == "auto" else sigma / 255, choice, settings)
+    settings = _settings(quality, device, tile)
+    choice = ModelChoice(denoising.TASK, model)
+    return _restore(image, denoising.Denoise(None if sigma == "auto" else sigma / 255, choice, settings))
+
+
+def demosaic(
+    image: Array,
+    pattern: Literal["rggb", "bggr", "grbg", "gbrg"],
+    *,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+) -> Array:
+    """Make a colour image of a mosaic; the same kind of array comes back, of the same dtype and device.
+
+    Args:
+        image: a NumPy array [H, W], which becomes [H, W, 3], or a tensor [H, W] or [1, H, W], which becomes [3, H, W],
+            or [B, 1, H, W], which becomes [B, 3, H, W]. Integers are taken on the scale of their type, floats on
+            [0, 1].
+        pattern: the colours of its first 2x2 pixels, row by row.
+        model: a loaded model, a name or path, or None for the default one.
+        quality: which patches are coded: all, every second, every third in each direction.
+        device: auto, cpu, cuda or cuda:N.
+        tile: pixels across a tile.
+
+    Raises:
+        UsageError: an argument that makes no sense. UnsupportedImageError: a colour image.
+        ModelMismatchError: a model for other images.
+    """
+    known = [one.value for one in BayerPattern]
+    if pattern not in known:
+        raise UsageError(f"pattern must be one of {', '.join(known)}, not {pattern!r}")
+    settings = _settings(quality, device, tile)
+    choice = ModelChoice(demosaicking.TASK, model)
+    return _restore(image, demosaicking.Demosaic(BayerPattern(pattern), choice, settings))
+
+
+def deblock(
+    image: Array,
+    quality_factor: int,
+    *,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+) -> Array:
+    """Remove what JPEG compression did; the same kind of array comes back, of the same shape, dtype and device.
+
+    Args:
+        image: the decoded JPEG, as `denoise` takes images.
+        quality_factor: of the compression, 1 to 100, as libjpeg counts.
+        model: a loaded model, a name or path, or None for the default one.
+        quality: which patches are coded: all, every second, every third in each direction.
+        device: auto, cpu, cuda or cuda:N.
+        tile: pixels across a tile.
+
+    Raises:
+        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    """
+    if not isinstance(quality_factor, int):
+        raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}")
+    settings = _settings(quality, device, tile)
+    return _restore(image, deblocking.Deblock(quality_factor, ModelChoice(deblocking.TASK, model), settings))
+
+
+def _settings(quality: str, device: str, tile: int | Literal["auto"]) -> RunSettings:
+    if quality not in {known.value for known in Quality}:
+        raise UsageError(f"quality must be fast, balanced or best, not {quality!r}")
+    return RunSettings(Quality(quality), device, None if tile == "auto" else tile)
+
+
+def _restore(image: Array, operation: Operation) -> Array:
     if isinstance(image, Tensor):
         return _restore_tensor(image, operation)
-    return _restore_array(image, operation)
+    if isinstance(image, np.ndarray):
+        return _restore_array(image, operation)
+    raise UsageError(f"an image must be a NumPy array or a tensor, not {type(image).__name__}")
 
 
 def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:
@@ -85,6 +156,8 @@ def _restore_tensor(image: Tensor, operation: Operation) -> Tensor:
     if image.ndim == 3:
         pixels = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)
     restored = _restore_array(np.ascontiguousarray(pixels), operation)
-    if image.ndim == 3:
-        restored = np.moveaxis(restored, 2, 0) if restored.ndim == 3 else restored[None]
+    if restored.ndim == 3:
+        restored = np.moveaxis(restored, 2, 0)
+    elif image.ndim == 3:
+        restored = restored[None]
     return torch.from_numpy(np.ascontiguousarray(restored)).to(image.device)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,22 @@ def test_sigma_and_quality_and_tile_take_effect(models: dict[int, zoo.LoadedMode
 def test_what_is_no_image_is_refused(models: dict[int, zoo.LoadedModel], image: object, error: type) -> None:
     with pytest.raises(error):
         restorekit.denoise(image, 25, model=models[1])
+
+
+@pytest.mark.parametrize("shape", [(20, 31), (20, 31, 3)])
+def test_deblocking_keeps_shape_and_type(models: dict[int, zoo.LoadedModel], shape: tuple[int, ...]) -> None:
+    model = replace(models[1], card=replace(models[1].card, task="deblock", level_range=(5, 95)))
+    compressed = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    strong, weak = (restorekit.deblock(compressed, quality, model=model, tile=16) for quality in (10, 90))
+    assert (strong.shape, strong.dtype) == (compressed.shape, np.uint8)
+    assert not np.array_equal(strong, weak)
+    tensor = torch.from_numpy(np.moveaxis(compressed, -1, 0) if len(shape) == 3 else compressed)
+    assert restorekit.deblock(tensor, 10, model=model).shape == tensor.shape
+    for quality in (0, 101, 10.5, "10", None):
+        with pytest.raises(UsageError, match="from 1 to 100"):
+            restorekit.deblock(compressed, quality, model=model)
+    with pytest.raises(ModelMismatchError, match="not to deblock"):
+        restorekit.deblock(compressed, 10, model=models[1])
 
 
 @pytest.mark.parametrize("sigma", [0, -1, float("nan"), 1e6])

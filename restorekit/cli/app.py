@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from restorekit._version import __version__
+from restorekit.cli.deblock import deblock
 from restorekit.cli.degrade import degrade_app
+from restorekit.cli.demosaic import demosaic
 from restorekit.cli.denoise import denoise
 from restorekit.cli.errors import reported
 from restorekit.cli.evaluate import eval_app
@@ -22,6 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("denoise")(denoise)
+app.command("demosaic")(demosaic)
+app.command("deblock")(deblock)
 app.add_typer(degrade_app, name="degrade")
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")

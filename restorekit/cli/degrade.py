@@ -8,9 +8,11 @@ import typer
 
 from restorekit.cli.images import run_on_files
 from restorekit.cli.options import FileOptions, MessageOptions, command
-from restorekit.cli.values import parse_simulated_sigma
+from restorekit.cli.values import PATTERNS, parse_pattern, parse_simulated_sigma
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from restorekit.restore.batch import Operation
 
 degrade_app = typer.Typer(no_args_is_help=True, help="Make images worse on purpose, for tests and demonstrations.")
@@ -41,3 +43,61 @@ def noise(
         return AddNoise(level, seed)
 
     run_on_files(files, messages, make_operation, participle="noisy")
+
+
+@degrade_app.command("jpeg")
+@command
+def jpeg(
+    files: FileOptions,
+    quality_factor: Annotated[
+        int,
+        typer.Option("--quality-factor", metavar="1..100", min=1, max=100, help="libjpeg's quality: 10 is very bad."),
+    ],
+    messages: MessageOptions,
+) -> None:
+    """Compress images as JPEG: IMG.png becomes IMG_jpeg.jpg beside it, of that very quality.
+
+    Under the name of another format, the pixels of that JPEG are written. Colour is stored at half the resolution.
+    """
+
+    def make_operation() -> Operation:
+        from restorekit.restore.degrade import CompressJpeg
+
+        return CompressJpeg(quality_factor)
+
+    run_on_files(files, messages, make_operation, participle="jpeg", written_as=_every_format_as_jpeg())
+
+
+@degrade_app.command("mosaic")
+@command
+def mosaic(
+    files: FileOptions,
+    pattern: Annotated[
+        str,
+        typer.Option(
+            "--pattern",
+            metavar="|".join(PATTERNS),
+            autocompletion=lambda: list(PATTERNS),
+            help="Colours of the first 2x2 pixels, row by row.",
+        ),
+    ],
+    messages: MessageOptions,
+) -> None:
+    """Keep one colour a pixel, as a Bayer sensor does: IMG.png becomes IMG_mosaic.png, a grey image, beside it.
+
+    Unless an output is named, JPEG and WebP images become PNG mosaics, which they would not survive themselves.
+    """
+    known = parse_pattern(pattern)
+
+    def make_operation() -> Operation:
+        from restorekit.restore.degrade import MakeMosaic
+
+        return MakeMosaic(known)
+
+    run_on_files(files, messages, make_operation, participle="mosaic", written_as={"jpeg": "png", "webp": "png"})
+
+
+def _every_format_as_jpeg() -> Mapping[str, str]:
+    from restorekit.image.formats import FORMATS
+
+    return dict.fromkeys(FORMATS, "jpeg")

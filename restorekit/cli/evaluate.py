@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from restorekit.cli.eval_deblock import eval_deblock
+from restorekit.cli.eval_demosaic import eval_demosaic
 from restorekit.cli.eval_denoise import eval_denoise
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure models against the truth and against other methods.")
@@ -15,3 +17,5 @@ def evaluate() -> None:
 
 
 eval_app.command("denoise")(eval_denoise)
+eval_app.command("demosaic")(eval_demosaic)
+eval_app.command("deblock")(eval_deblock)

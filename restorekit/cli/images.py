@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import typer
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def run_on_files(
-    files: FileOptions, messages: MessageOptions, make_operation: Callable[[], Operation], *, participle: str
+    files: FileOptions,
+    messages: MessageOptions,
+    make_operation: Callable[[], Operation],
+    *,
+    participle: str,
+    written_as: Mapping[str, str] = MappingProxyType({}),
+    camera_raw: bool = False,
 ) -> None:
     """Plan the files, make the operation, restore every picture and report.
 
@@ -29,6 +36,8 @@ def run_on_files(
         messages: how much to say.
         make_operation: loads the model; called once it is certain that there is something to do.
         participle: what the operation makes of a picture, for the names of outputs: `denoised`, `noisy`.
+        written_as: see `plan_batch`.
+        camera_raw: whether RAW files are read; see `plan_batch`.
 
     Raises:
         typer.Exit: some inputs failed.
@@ -40,14 +49,21 @@ def run_on_files(
     from restorekit.restore.batch import BatchSettings, run_batch
     from restorekit.restore.plan import plan_batch
 
-    plan = plan_batch(files.inputs, files.output, operation=participle, existing=existing)
+    plan = plan_batch(
+        files.inputs,
+        files.output,
+        operation=participle,
+        existing=existing,
+        written_as=written_as,
+        camera_raw=camera_raw,
+    )
     _check_streams(plan, files)
     if files.dry_run or not plan.jobs:
         with BatchReporter(plan, messages, json_lines=files.json_lines) as reporter:
             _announce(plan, existing, reporter)
     else:
         operation = make_operation()
-        settings = BatchSettings(existing, files.strip_metadata, files.max_pixels)
+        settings = BatchSettings(existing, files.strip_metadata, files.max_pixels, written_as, camera_raw)
         with BatchReporter(plan, messages, json_lines=files.json_lines) as reporter:
             for outcome in run_batch(plan, operation, settings, _bytes_of(sys.stdin), _bytes_of(sys.stdout)):
                 reporter.report(outcome)

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from restorekit.physics.mosaic import BayerPattern
     from restorekit.restore.engine import RunSettings
 
 AUTO = "auto"
+
+PATTERNS = ("rggb", "bggr", "grbg", "gbrg")
+"""The values of `BayerPattern`, known before torch is loaded."""
 
 
 def parse_sigma(text: str) -> float:
@@ -35,6 +39,24 @@ def _positive(text: str, usable: str) -> float:
     if not (math.isfinite(sigma) and sigma > 0):
         raise UsageError(f"sigma {text} is not a noise level; use {usable}")
     return sigma
+
+
+def parse_pattern(text: str) -> BayerPattern:
+    """A Bayer pattern, in upper or lower case."""
+    from restorekit.physics.mosaic import BayerPattern
+
+    if text.lower() not in PATTERNS:
+        known = ", ".join(PATTERNS)
+        raise UsageError(f"--pattern {text}: use one of {known}, the colours of the first 2x2 pixels")
+    return BayerPattern(text.lower())
+
+
+def parse_pixel(text: str) -> tuple[int, int]:
+    """A pixel as x and y, from 0 on."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--at {text}: name a pixel by its column and row, as in --at 120,80")
+    return int(parts[0]), int(parts[1])
 
 
 def parse_settings(quality: str, device: str, tile: str) -> RunSettings:

@@ -2,7 +2,9 @@
 
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
 from restorekit.evaluate.bench import CropSettings, Progress, evaluate_methods
+from restorekit.evaluate.deblock import DEBLOCK_BASELINES, JpegCompression, deblock_baseline
 from restorekit.evaluate.degradation import Degradation, Method
+from restorekit.evaluate.demosaic import DEMOSAICKERS, BayerMosaic, Demosaicker, demosaicker
 from restorekit.evaluate.denoise import GaussianNoise
 from restorekit.evaluate.record import record_measurements
 from restorekit.evaluate.report import write_report
@@ -10,12 +12,17 @@ from restorekit.evaluate.result import Crop, Evaluation, Level, MethodResult, Pa
 
 __all__ = [
     "BASELINES",
+    "DEBLOCK_BASELINES",
+    "DEMOSAICKERS",
     "Baseline",
+    "BayerMosaic",
     "Crop",
     "CropSettings",
     "Degradation",
+    "Demosaicker",
     "Evaluation",
     "GaussianNoise",
+    "JpegCompression",
     "Level",
     "Method",
     "MethodResult",
@@ -24,6 +31,8 @@ __all__ = [
     "Score",
     "Skipped",
     "baseline",
+    "deblock_baseline",
+    "demosaicker",
     "evaluate_methods",
     "record_measurements",
     "write_report",

@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from restorekit._version import __version__
+from restorekit.display.detail import Window, most_detailed_window, to_8_bits
 from restorekit.errors import DatasetError, ImageError, ModelMismatchError, UnsupportedImageError, UsageError
-from restorekit.evaluate.crops import CropKeeper, Window, most_detailed_window, to_8_bits
+from restorekit.evaluate.crops import CropKeeper
 from restorekit.evaluate.degradation import Degradation, Image, Method
 from restorekit.evaluate.result import Crop, Evaluation, Level, MethodResult, Panel, Score, Skipped
 from restorekit.image import read_picture, show_path, supported_suffixes

@@ -13,11 +13,13 @@ _SWAPS_AXES = (5, 6, 7, 8)
 
 def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
     """The picture turned and mirrored as `orientation` (1 to 8) asks, keeping `exif`, whose tag must be 1 already."""
-    dpi = picture.metadata.dpi
+    dpi, jpeg = picture.metadata.dpi, picture.metadata.jpeg
     if dpi is not None and orientation in _SWAPS_AXES:
         dpi = dpi[::-1]
+    if jpeg is not None and orientation in _SWAPS_AXES:
+        jpeg = replace(jpeg, subsampling=jpeg.subsampling[::-1])
     alpha = None if picture.alpha is None else _turn(picture.alpha, orientation)
-    metadata = replace(picture.metadata, exif=exif, dpi=dpi)
+    metadata = replace(picture.metadata, exif=exif, dpi=dpi, jpeg=jpeg)
     return replace(picture, pixels=_turn(picture.pixels, orientation), alpha=alpha, metadata=metadata)
 
 

@@ -17,12 +17,41 @@ _ROWS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
+class JpegCoding:
+    """How a JPEG was compressed.
+
+    `luma`, `chroma`: 64 quantisation steps each, row by row as stored; `chroma` is empty for a grey one. `subsampling`:
+    how many pixels across and down share a sample of chroma, (1, 1) where all have their own.
+    """
+
+    luma: tuple[int, ...]
+    chroma: tuple[int, ...] = ()
+    subsampling: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What makes a colour picture of a RAW file's mosaic.
+
+    `pattern`: the colours of its first 2x2 pixels, row by row, such as "rggb". `white_balance`: factors of R, G and B,
+    the least of them 1, after which neutral surfaces are grey. `to_srgb`: the matrix, of rows that sum to 1, from
+    colours so balanced to linear sRGB. `orientation`: as in EXIF, 1 to 8, not yet followed.
+    """
+
+    pattern: str
+    white_balance: tuple[float, ...]
+    to_srgb: tuple[tuple[float, ...], ...]
+    orientation: int = 1
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What a file says beside its pixels.
 
     `file_format`: the container it came from, a key of `formats.FORMATS`. `exif`: a TIFF-structured EXIF block without
     the `Exif` prefix, its orientation 1. `icc`: a colour profile. `dpi`: horizontal and vertical dots an inch.
-    `png_colour`: whole PNG chunks that say what the numbers mean (gamma, primaries), written back to PNG only.
+    `png_colour`: whole PNG chunks that say what the numbers mean (gamma, primaries), written back to PNG only. `jpeg`:
+    how the file was compressed, if it was a JPEG. `camera`: how to develop it, if it was a camera's RAW file.
     """
 
     file_format: str
@@ -30,6 +59,8 @@ class Metadata:
     icc: bytes = b""
     dpi: tuple[float, float] | None = None
     png_colour: tuple[bytes, ...] = ()
+    jpeg: JpegCoding | None = None
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from restorekit.errors import UnreadableImageError, UnsupportedImageError
 from restorekit.image.formats import check_pixels
+from restorekit.image.jpeg import EXIF_PREFIX, coding_of
 from restorekit.image.picture import Metadata, Picture, collapse_grey, from_channels
 
 _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -27,7 +28,6 @@ _OPENERS: dict[str, type[ImageFile.ImageFile]] = {
     "gif": GifImageFile,
 }
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
-_EXIF_PREFIX = b"Exif\0\0"
 _WEBP_EFFORT = 20  # the size of the default 80 within 1 %, in a third of the time
 
 
@@ -55,22 +55,19 @@ def decode_with_pillow(data: bytes, file_format: str, max_pixels: int | None) ->
             pixels = np.asarray(image)
         else:
             raise UnsupportedImageError(f"a picture in {image.mode} colour; convert it to RGB or grey")
-    metadata = Metadata(file_format, exif.removeprefix(_EXIF_PREFIX), icc or b"", _resolution(dpi))
+        coding = coding_of(image) if isinstance(image, JpegImageFile) else None
+    metadata = Metadata(file_format, exif.removeprefix(EXIF_PREFIX), icc or b"", _resolution(dpi), jpeg=coding)
     return from_channels(pixels if pixels.ndim == 3 else pixels[..., None], metadata, tuple(notes))
 
 
 def encode_with_pillow(picture: Picture, file_format: str, metadata: Metadata) -> bytes:
-    """JPEG of quality 95 with full-resolution colour; WebP without loss; BMP."""
+    """WebP without loss; BMP."""
     file = io.BytesIO()
-    exif, icc = _EXIF_PREFIX + metadata.exif if metadata.exif else b"", metadata.icc
-    dpi = metadata.dpi or (0, 0)
-    if file_format == "jpeg":
-        image = Image.fromarray(picture.pixels)
-        image.save(file, "JPEG", quality=95, subsampling=0, exif=exif, icc_profile=icc, dpi=dpi)
-    elif file_format == "webp":
+    if file_format == "webp":
+        exif = EXIF_PREFIX + metadata.exif if metadata.exif else b""
         colours = picture.pixels if not picture.is_grey else np.dstack([picture.pixels] * 3)
         image = Image.fromarray(colours if picture.alpha is None else np.dstack((colours, picture.alpha)))
-        image.save(file, "WEBP", lossless=True, quality=_WEBP_EFFORT, exact=True, exif=exif, icc_profile=icc)
+        image.save(file, "WEBP", lossless=True, quality=_WEBP_EFFORT, exact=True, exif=exif, icc_profile=metadata.icc)
     else:
         Image.fromarray(picture.pixels).save(file, "BMP", dpi=metadata.dpi or (96, 96))
     return file.getvalue()

@@ -14,17 +14,22 @@ from restorekit.image.picture import Picture
 from restorekit.image.pillow import decode_with_pillow
 from restorekit.image.png import decode_png
 from restorekit.image.pnm import decode_pnm
+from restorekit.image.raw import decode_raw, is_raw
 from restorekit.image.tiff import decode_tiff
 
 
-def read_picture(source: Path | bytes, *, max_pixels: int | None = None) -> Picture:
+def read_picture(source: Path | bytes, *, max_pixels: int | None = None, camera_raw: bool = False) -> Picture:
     """The picture in a file, or in the bytes of one.
 
-    `max_pixels` replaces Pillow's decompression-bomb limit. Raises UnreadableImageError for what is missing, empty,
-    truncated or no image, UnsupportedImageError for what would be restored wrongly, ImageTooLargeError for a bomb.
+    `max_pixels` replaces Pillow's decompression-bomb limit. With `camera_raw`, camera RAW files are read too, as
+    mosaics; without it they are refused. Raises UnreadableImageError for what is missing, empty, truncated or no image,
+    UnsupportedImageError for what would be restored wrongly, ImageTooLargeError for a bomb, and MissingExtraError for a
+    RAW file where rawpy is not installed.
     """
     try:
         data = _read_bytes(source) if isinstance(source, Path) else source
+        if camera_raw and is_raw(data, source.suffix if isinstance(source, Path) else ""):
+            return decode_raw(data, max_pixels)
         picture = _decode(data, max_pixels)
     except ImageError as error:
         if not isinstance(source, Path):

@@ -87,14 +87,36 @@ def encode_tiff(picture: Picture, metadata: Metadata) -> bytes:
     return insert_into_tiff(data, metadata.exif)
 
 
+def is_raw_tiff(data: bytes) -> bool:
+    """Whether the TIFF file is a camera's RAW, as far as its first directories can be read."""
+    try:
+        with TiffFile(io.BytesIO(data)) as tiff:
+            return _is_raw(_pages(tiff), data)
+    except Exception:  # tifffile raises all kinds of errors
+        return False
+
+
+def _pages(tiff: TiffFile) -> list[TiffPage]:
+    return [page for page in (tiff.pages.get(i) for i in range(len(tiff.pages))) if isinstance(page, TiffPage)]
+
+
+def _full_pages(pages: list[TiffPage]) -> list[TiffPage]:
+    """Those that are not reduced (bit 0 of NewSubfileType), previews of another one."""
+    return [page for page in pages if not page.subfiletype & 1]
+
+
+def _is_raw(pages: list[TiffPage], data: bytes) -> bool:
+    """Whether there are marks of a RAW file, or nothing but previews: the sensor's own page may lie elsewhere."""
+    marked = data[8:10] == b"CR" or any(tag in page.tags for page in pages for tag in _CAMERA_RAW_TAGS)
+    return marked or (bool(pages) and not _full_pages(pages))
+
+
 def _only_page(tiff: TiffFile, data: bytes) -> tuple[TiffPage, list[str]]:
-    pages = [page for page in (tiff.pages.get(i) for i in range(len(tiff.pages))) if isinstance(page, TiffPage)]
-    raw = data[8:10] == b"CR" or any(tag in page.tags for page in pages for tag in _CAMERA_RAW_TAGS)
-    # A reduced page (bit 0 of NewSubfileType) is a preview of another one.
-    full = [page for page in pages if not page.subfiletype & 1]
+    pages = _pages(tiff)
+    full = _full_pages(pages)
     if not pages:
         raise UnreadableImageError("the TIFF file is truncated (it has no page)")
-    if raw or not full:
+    if _is_raw(pages, data):
         raise UnsupportedImageError("a camera's raw file; develop it first, or see restorekit demosaic")
     if len(full) != 1:
         raise UnsupportedImageError(f"a TIFF file of {len(full)} pages; split it into one file a page")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from restorekit.errors import ImageError, OutputError, RestorekitError, UnsupportedImageError
 from restorekit.image.formats import check_encodable, file_format_of
+from restorekit.image.jpeg import encode_jpeg
 from restorekit.image.picture import Metadata, Picture
 from restorekit.image.pillow import encode_with_pillow
 from restorekit.image.png import encode_png
@@ -21,8 +22,10 @@ from restorekit.image.tiff import encode_tiff
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 
-def encode_picture(picture: Picture, file_format: str, *, strip_metadata: bool = False) -> bytes:
-    """The bytes of a file that holds the picture exactly (JPEG: at quality 95) with its EXIF data and colour profile.
+def encode_picture(
+    picture: Picture, file_format: str, *, strip_metadata: bool = False, jpeg_quality: int | None = None
+) -> bytes:
+    """The bytes of a file that holds the picture exactly (JPEG: see `encode_jpeg`) with its EXIF data and profile.
 
     `file_format`: png, tiff, jpeg, webp, bmp or pnm. Raises UnsupportedImageError if that cannot hold the picture.
     """
@@ -35,6 +38,8 @@ def encode_picture(picture: Picture, file_format: str, *, strip_metadata: bool =
             return encode_tiff(picture, metadata)
         if file_format == "pnm":
             return encode_pnm(picture)
+        if file_format == "jpeg":
+            return encode_jpeg(picture, metadata, jpeg_quality)
         return encode_with_pillow(picture, file_format, metadata)
     except (RestorekitError, MemoryError):
         raise
@@ -43,11 +48,13 @@ def encode_picture(picture: Picture, file_format: str, *, strip_metadata: bool =
         raise UnsupportedImageError(f"the picture cannot be written as {file_format.upper()} ({reason})") from error
 
 
-def write_picture(path: Path, picture: Picture, *, overwrite: bool, strip_metadata: bool = False) -> None:
+def write_picture(
+    path: Path, picture: Picture, *, overwrite: bool, strip_metadata: bool = False, jpeg_quality: int | None = None
+) -> None:
     """Write the picture in the format of the path's suffix; see `write_file` and `encode_picture`."""
     check_output(path, overwrite=overwrite)
     try:
-        data = encode_picture(picture, file_format_of(path), strip_metadata=strip_metadata)
+        data = encode_picture(picture, file_format_of(path), strip_metadata=strip_metadata, jpeg_quality=jpeg_quality)
     except ImageError as error:
         raise type(error)(f"{show_path(path)}: {error}") from error
     write_file(path, data, overwrite=overwrite)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +35,8 @@ class Restored:
     """What an operation made of one picture; None where it has no such thing.
 
     parameters: names and values of what it worked with, on the scale of users: ("sigma", 25.0), ("pattern", "rggb").
-    seconds: the network's time alone. notes: remarks for the user.
+    seconds: the network's time alone. notes: remarks for the user. jpeg: what to compress where the output is a JPEG,
+    and the quality factor, so that an operation which compresses does so once; None writes `picture` at high quality.
     """
 
     picture: Picture
@@ -45,6 +46,7 @@ class Restored:
     tiles: int | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    jpeg: tuple[Picture, int] | None = None
 
 
 Operation = Callable[[Picture], Restored]
@@ -79,11 +81,17 @@ Outcome = Done | Skipped | Failed
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How files are read and written. `max_pixels`: None is Pillow's decompression-bomb limit."""
+    """How files are read and written.
+
+    `max_pixels`: None is Pillow's decompression-bomb limit. `written_as`: as `plan_batch` has it, for streams.
+    `camera_raw`: RAW files are read too, as mosaics.
+    """
 
     existing: Existing = Existing.KEEP
     strip_metadata: bool = False
     max_pixels: int | None = None
+    written_as: Mapping[str, str] = field(default_factory=dict)
+    camera_raw: bool = False
 
 
 def run_batch(
@@ -103,6 +111,16 @@ def run_batch(
             yield Failed(job, MemoryExhaustedError("memory ran out; free some and try again"))
         except Exception as error:  # a bug met on one picture must not cost the others
             yield Failed(job, error)
+
+
+def scale_notes(picture: Picture) -> tuple[str, ...]:
+    """A remark on float pixels so far outside [0, 1] that noise does not explain it: most likely another scale."""
+    if picture.pixels.dtype.kind != "f":
+        return ()
+    low, high = float(picture.pixels.min()), float(picture.pixels.max())
+    if low >= -1 and high <= 2:
+        return ()
+    return (f"values from {low:.4g} to {high:.4g} were taken as [0, 1], as floats are; what was outside is cut off",)
 
 
 def is_finished(job: Job) -> bool:
@@ -127,12 +145,15 @@ def _run_job(
     skip, overwrite = settings.existing is Existing.SKIP, settings.existing is not Existing.KEEP
     if skip and is_finished(job):
         return Skipped(job)
-    picture = read_picture(_read_stream(stdin) if job.source is None else job.source, max_pixels=settings.max_pixels)
+    source = _read_stream(stdin) if job.source is None else job.source
+    picture = read_picture(source, max_pixels=settings.max_pixels, camera_raw=settings.camera_raw)
     notes = picture.notes
     if job.target is None:
         file_format, note = _stream_format(picture, settings)
         restored = operation(picture)
-        _write_stream(stdout, encode_picture(restored.picture, file_format, strip_metadata=settings.strip_metadata))
+        written, quality = _to_write(restored, file_format)
+        data = encode_picture(written, file_format, strip_metadata=settings.strip_metadata, jpeg_quality=quality)
+        _write_stream(stdout, data)
         return Done(job, restored, (*notes, *note, *restored.notes))
     job, note = _settle_suffix(job, picture, settings, taken)
     if note and skip and is_finished(job):
@@ -141,8 +162,18 @@ def _run_job(
     _prepare_folder(job.target.parent)
     check_output(job.target, overwrite=overwrite)
     restored = operation(picture)
-    write_picture(job.target, restored.picture, overwrite=overwrite, strip_metadata=settings.strip_metadata)
+    written, quality = _to_write(restored, file_format_of(job.target))
+    write_picture(
+        job.target, written, overwrite=overwrite, strip_metadata=settings.strip_metadata, jpeg_quality=quality
+    )
     return Done(job, restored, (*notes, *note, *restored.notes))
+
+
+def _to_write(restored: Restored, file_format: str) -> tuple[Picture, int | None]:
+    """The picture to encode and, for a JPEG of a certain quality, that."""
+    if file_format == "jpeg" and restored.jpeg is not None:
+        return restored.jpeg
+    return restored.picture, None
 
 
 def _settle_suffix(
@@ -167,8 +198,9 @@ def _settle_suffix(
 
 
 def _stream_format(picture: Picture, settings: BatchSettings) -> tuple[str, tuple[str, ...]]:
-    """The input's own format, or one that can hold the picture, with a remark."""
+    """The format planned for the input's own, or one that can hold the picture, with a remark."""
     file_format = picture.metadata.file_format
+    file_format = settings.written_as.get(file_format, file_format)
     try:
         check_encodable(picture, file_format, strip_metadata=settings.strip_metadata)
     except UnsupportedImageError as error:

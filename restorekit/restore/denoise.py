@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from restorekit.errors import UsageError
 from restorekit.image import Picture
 from restorekit.noise import estimate_sigma
-from restorekit.restore.batch import Restored
+from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunSettings, resolve_device, restore_array
 from restorekit.zoo import LoadedModel
@@ -44,15 +44,23 @@ class Denoise:
         self._models = models
         self._settings = settings
 
+    @property
+    def settings(self) -> RunSettings:
+        """Device, tile size, quality."""
+        return self._settings
+
+    def choose(self, picture: Picture) -> tuple[LoadedModel, float, tuple[str, ...]]:
+        """The model for a picture, the noise level in [0, 1] and remarks. Raises ModelMismatchError if none fits."""
+        model = self._models.fitting(1 if picture.is_grey else 3)
+        if self._sigma is not None:
+            return model, self._sigma, ()
+        sigma, found = _estimated_sigma(estimate_sigma(picture.to_float()), model)
+        return model, sigma, found
+
     def __call__(self, picture: Picture) -> Restored:
         """The picture without noise, in the same depth. Raises ModelMismatchError if the model does not fit."""
-        model = self._models.fitting(1 if picture.is_grey else 3)
-        pixels = picture.to_float()
-        sigma, notes = self._sigma, _range_notes(picture)
-        if sigma is None:
-            sigma, found = _estimated_sigma(estimate_sigma(pixels), model)
-            notes += found
-        restored, report = restore_array(pixels, sigma, model.network, self._settings)
+        model, sigma, notes = self.choose(picture)
+        restored, report = restore_array(picture.to_float(), sigma, model.network, self._settings)
         return Restored(
             picture.with_float(restored),
             model=model.card.name,
@@ -60,7 +68,7 @@ class Denoise:
             device=report.device,
             tiles=report.tiles,
             seconds=report.seconds,
-            notes=notes,
+            notes=scale_notes(picture) + notes,
         )
 
 
@@ -93,16 +101,6 @@ def check_sigmas(sigmas: Iterable[float], models: ModelChoice) -> None:
                 f"sigma {level:g} is not a noise level that {model.card.name} was made for; "
                 f"use a number {least} up to {high:g} (on the scale 0..255), or auto"
             )
-
-
-def _range_notes(picture: Picture) -> tuple[str, ...]:
-    """A remark on float pixels so far outside [0, 1] that noise does not explain it: most likely another scale."""
-    if picture.pixels.dtype.kind != "f":
-        return ()
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())
-    if low >= -1 and high <= 2:
-        return ()
-    return (f"values from {low:.4g} to {high:.4g} were taken as [0, 1], as floats are; what was outside is cut off",)
 
 
 def _estimated_sigma(estimate: float, model: LoadedModel) -> tuple[float, tuple[str, ...]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 
 from restorekit.errors import ImageError, OutputError, RestorekitError, UnsupportedImageError, UsageError
-from restorekit.image import check_output, file_format_of, show_path, supported_suffixes
+from restorekit.image import check_output, file_format_of, raw_suffixes, show_path, supported_suffixes
 from restorekit.image.formats import FORMATS
 
 STREAM = "-"
@@ -64,7 +66,15 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan_batch(inputs: Sequence[str], output: str | None, *, operation: str, existing: Existing) -> Plan:
+def plan_batch(
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    operation: str,
+    existing: Existing,
+    written_as: Mapping[str, str] = MappingProxyType({}),
+    camera_raw: bool = False,
+) -> Plan:
     """Pair every input with its output.
 
     Args:
@@ -74,6 +84,8 @@ def plan_batch(inputs: Sequence[str], output: str | None, *, operation: str, exi
             a tree `FOLDER_operation` beside a folder `FOLDER`. In an output folder names stay as they are.
         operation: `denoised`, `noisy`, ...
         existing: what to do about outputs that are there.
+        written_as: formats to write another format for, where the output's name is not given: {"jpeg": "png"}.
+        camera_raw: look for RAW files in folders too.
 
     Raises:
         UsageError: inputs and output do not fit together, two inputs have one output, or an output is an input.
@@ -86,7 +98,7 @@ def plan_batch(inputs: Sequence[str], output: str | None, *, operation: str, exi
         if job.target is not None:
             check_output(job.target, overwrite=existing is not Existing.KEEP)
         return Plan((job,))
-    search = _Search(operation, output, to_file=_is_output_file(inputs, output))
+    search = _Search(operation, output, written_as, to_file=_is_output_file(inputs, output), camera_raw=camera_raw)
     for name in inputs:
         search.add(Path(name))
     if existing is Existing.SKIP:
@@ -150,8 +162,12 @@ def _named_output(output: str) -> Path:
 class _Search:
     """Collects the jobs of one command line."""
 
-    def __init__(self, operation: str, output: str | None, *, to_file: bool) -> None:
+    def __init__(
+        self, operation: str, output: str | None, written_as: Mapping[str, str], *, to_file: bool, camera_raw: bool
+    ) -> None:
         self.operation = operation
+        self.written_as = written_as
+        self.suffixes = supported_suffixes | raw_suffixes if camera_raw else supported_suffixes
         self.file = _named_output(output) if output is not None and to_file else None
         self.folder = Path(output) if output is not None and not to_file else None
         self.jobs: list[Job] = []
@@ -164,9 +180,9 @@ class _Search:
         elif self.file is not None:
             self.jobs.append(Job(source, self.file, named=True))
         elif self.folder is not None:
-            self.jobs.append(Job(source, self.folder / _writable_name(source)))
+            self.jobs.append(Job(source, self.folder / _output_name(source, self.written_as)))
         else:
-            name = _writable_name(source)
+            name = _output_name(source, self.written_as)
             self.jobs.append(Job(source, source.with_name(f"{name.stem}_{self.operation}{name.suffix}")))
 
     def leave_out_outputs(self) -> None:
@@ -184,11 +200,11 @@ class _Search:
         target = self.folder or known.with_name(f"{known.name}_{self.operation}")
         pictures = list(self._pictures_in(folder, target))
         if not pictures:
-            kinds = ", ".join(sorted(supported_suffixes))
+            kinds = ", ".join(sorted(self.suffixes))
             self.refusals.append(Refusal(folder, ImageError(f"{show_path(folder)}: no pictures in it ({kinds})")))
         for picture in pictures:
             relative = picture.relative_to(folder)
-            self.jobs.append(Job(picture, target / relative.parent / _writable_name(relative)))
+            self.jobs.append(Job(picture, target / relative.parent / _output_name(relative, self.written_as)))
 
     def _pictures_in(self, folder: Path, target: Path) -> Iterable[Path]:
         """Regular files with a picture's suffix, in order of name; hidden ones, which may be half written, are not."""
@@ -207,7 +223,7 @@ class _Search:
             folders[:] = kept
             for name in sorted(files):
                 path = Path(parent, name)
-                if name.startswith(".") or path.suffix.lower() not in supported_suffixes:
+                if name.startswith(".") or path.suffix.lower() not in self.suffixes:
                     continue
                 if path.is_file():
                     yield path
@@ -237,13 +253,16 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return None if status is None else (status.st_dev, status.st_ino)
 
 
-def _writable_name(source: Path) -> Path:
-    """The file's name, with `.png` in place of a suffix that no picture can be written under."""
-    try:
-        writable = bool(FORMATS[file_format_of(source)].depths)
-    except UnsupportedImageError:
-        writable = False
-    return Path(source.name if writable else f"{source.stem}.png")
+def _output_name(source: Path, written_as: Mapping[str, str]) -> Path:
+    """The file's name, with another suffix for another format: PNG for one that is not written, TIFF for RAW files."""
+    if source.suffix.lower() in raw_suffixes:
+        return Path(f"{source.stem}.tiff")
+    with suppress(UnsupportedImageError):
+        found = file_format_of(source)
+        wanted = written_as.get(found, found)
+        if FORMATS[wanted].depths:
+            return Path(source.name if wanted == found else f"{source.stem}{FORMATS[wanted].suffixes[0]}")
+    return Path(f"{source.stem}.png")
 
 
 def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:

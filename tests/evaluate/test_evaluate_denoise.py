@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from restorekit.display.detail import most_detailed_window, to_8_bits
 from restorekit.errors import DatasetError, UsageError
 from restorekit.evaluate import CropSettings, GaussianNoise, baseline, evaluate_methods
-from restorekit.evaluate.crops import CropKeeper, most_detailed_window, to_8_bits
+from restorekit.evaluate.crops import CropKeeper
 from restorekit.evaluate.result import Crop, Level
 from restorekit.image import read_picture
 from restorekit.metrics import psnr, ssim

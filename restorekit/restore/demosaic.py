@@ -1,0 +1,129 @@
+"""Demosaicking pictures: mosaics in ordinary files, and the RAW files of cameras, which are developed as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from restorekit.errors import UnsupportedImageError, UsageError
+from restorekit.image import Camera, Picture
+from restorekit.image.orientation import turn_upright
+from restorekit.models import PatchNetwork
+from restorekit.physics.camera import balance_white, camera_to_srgb, decode_srgb, encode_srgb
+from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate, mirror
+from restorekit.restore.batch import Restored, scale_notes
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
+
+TASK = "demosaic"
+
+
+class Demosaic:
+    """An operation for `run_batch`: a one-channel mosaic becomes an RGB picture of the same depth.
+
+    A camera's RAW file becomes one in sRGB: its mosaic is white-balanced before, and its colours converted after.
+
+    Args:
+        pattern: of the mosaics; None takes it from each file, which only RAW files tell.
+        models: what to restore with.
+        settings: device, tile size, quality.
+
+    Raises:
+        UsageError: no such device.
+        ModelNotFoundError: the default model is not installed.
+
+    """
+
+    def __init__(self, pattern: BayerPattern | None, models: ModelChoice, settings: RunSettings) -> None:
+        resolve_device(settings.device)
+        self._pattern = pattern
+        self._model = models.fitting(3)
+        self._settings = settings
+
+    def __call__(self, picture: Picture) -> Restored:
+        """The picture in colour.
+
+        Raises:
+            UnsupportedImageError: a picture that is no mosaic.
+            UsageError: its pattern is not known, or not the one that the file has.
+        """
+        _check_mosaic(picture)
+        camera = picture.metadata.camera
+        pattern = self._pattern_of(camera)
+        observed, notes = picture.to_float(), scale_notes(picture)
+        if camera is not None:
+            observed = encode_srgb(balance_white(observed, camera.white_balance, pattern))
+        rgb, report = demosaic_array(observed, pattern, self._model.network, self._settings)
+        if camera is not None:
+            rgb = encode_srgb(camera_to_srgb(decode_srgb(rgb), camera.to_srgb))
+        metadata = replace(picture.metadata, icc=b"", camera=None)
+        if picture.metadata.icc:
+            notes += ("ICC profile of a grey picture left out of a colour one",)
+        colour = Picture(np.empty(rgb.shape, picture.pixels.dtype), metadata).with_float(rgb)
+        if camera is not None:
+            colour = turn_upright(colour, camera.orientation, metadata.exif)
+        return Restored(
+            colour,
+            model=self._model.card.name,
+            parameters=(("pattern", pattern.value),),
+            device=report.device,
+            tiles=report.tiles,
+            seconds=report.seconds,
+            notes=notes,
+        )
+
+    def _pattern_of(self, camera: Camera | None) -> BayerPattern:
+        if camera is None:
+            if self._pattern is None:
+                raise UsageError("not a camera's RAW file, so its pattern is unknown; name it with --pattern")
+            return self._pattern
+        found = BayerPattern(camera.pattern)
+        if self._pattern not in (None, found):
+            raise UsageError(f"the file's pattern is {found}, not {self._pattern}; leave out --pattern for RAW files")
+        return found
+
+
+@dataclass(frozen=True)
+class DemosaicArray:
+    """A method to be measured at `BayerMosaic`: the model at one quality, under a name that tells both."""
+
+    models: ModelChoice
+    settings: RunSettings
+
+    @property
+    def name(self) -> str:
+        """Such as `demosaic-color-groupsc (best)`."""
+        return self.models.name_at(self.settings.quality)
+
+    def __call__(self, observed: NDArray[np.float32], pattern: BayerPattern) -> NDArray[np.float32]:
+        """A mosaic [H, W] in [0, 1] and its pattern -> the RGB estimate [H, W, 3] in [0, 1]."""
+        return demosaic_array(observed, pattern, self.models.fitting(3).network, self.settings)[0]
+
+
+def demosaic_array(
+    observed: NDArray[np.float32], pattern: BayerPattern, network: PatchNetwork, settings: RunSettings
+) -> tuple[NDArray[np.float32], RunReport]:
+    """A mosaic [H, W] of any size, in [0, 1] -> the RGB estimate [H, W, 3] in [0, 1].
+
+    The network is given the linear interpolation, as in training, and the mask that tells what was observed of it. A
+    mosaic that is smaller than a patch is extended by a mirror that keeps its pattern.
+    """
+    height, width = observed.shape
+    rows, columns = (mirror(side, 0, max(side, network.patch_size)) for side in (height, width))
+    extended = torch.from_numpy(np.ascontiguousarray(observed))[rows][:, columns]
+    filled = interpolate(extended[None, None], pattern)[0].permute(1, 2, 0).numpy()
+    mask = bayer_mask(len(rows), len(columns), pattern).numpy()
+    rgb, report = restore_array(filled, INTERPOLATION_ERROR, network, settings, mask=mask)
+    return rgb[:height, :width], report
+
+
+def _check_mosaic(picture: Picture) -> None:
+    if not picture.is_grey:
+        raise UnsupportedImageError(
+            "a colour picture, but a mosaic has one channel; `restorekit degrade mosaic` makes one"
+        )
+    if picture.alpha is not None:
+        raise UnsupportedImageError("a picture with an alpha channel, which a mosaic has not; remove it first")

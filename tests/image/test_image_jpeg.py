@@ -1,0 +1,52 @@
+"""How a JPEG was compressed, and compressing in memory."""
+
+import io
+
+import numpy as np
+import picture_files as files
+import pytest
+from PIL import Image
+
+from restorekit.errors import UnsupportedImageError
+from restorekit.image import Metadata, Picture, encode_picture, read_picture, recompress
+from restorekit.physics.jpeg import quality_of
+
+
+def jpeg(*shape, **options):
+    file = io.BytesIO()
+    Image.fromarray(files.noise(*shape)).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("name", "factors"), [("4:4:4", (1, 1)), ("4:2:2", (2, 1)), ("4:2:0", (2, 2))])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_colour_jpeg_tells_tables_and_subsampling(name, factors, progressive):
+    coding = read_picture(jpeg(17, 19, 3, quality=30, subsampling=name, progressive=progressive)).metadata.jpeg
+    assert coding.subsampling == factors
+    assert (quality_of(coding.luma), quality_of(coding.chroma, chroma=True)) == (30, 30)
+
+
+def test_a_grey_jpeg_has_one_table_and_other_formats_none():
+    coding = read_picture(jpeg(9, 9, quality=80)).metadata.jpeg
+    assert (quality_of(coding.luma), coding.chroma, coding.subsampling) == (80, (), (1, 1))
+    assert read_picture(encode_picture(Picture(files.noise(9, 9), Metadata("png")), "png")).metadata.jpeg is None
+
+
+@pytest.mark.parametrize(("orientation", "factors"), [(1, (2, 1)), (3, (2, 1)), (6, (1, 2)), (8, (1, 2))])
+def test_subsampling_turns_with_the_picture(orientation, factors):
+    exif = Image.Exif()
+    exif[274] = orientation
+    assert read_picture(jpeg(16, 24, 3, subsampling="4:2:2", exif=exif)).metadata.jpeg.subsampling == factors
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 17), (1, 1, 3), (33, 17, 3)])
+def test_recompress_is_what_a_file_of_that_quality_shows(shape):
+    pixels = files.noise(*shape)
+    data = encode_picture(Picture(pixels, Metadata("png")), "jpeg", jpeg_quality=20)
+    assert np.array_equal(recompress(pixels, 20), read_picture(data).pixels)
+    assert quality_of(read_picture(data).metadata.jpeg.luma) == 20
+
+
+def test_a_picture_too_wide_for_jpeg_is_refused():
+    with pytest.raises(UnsupportedImageError, match="65500"):
+        recompress(np.zeros((1, 65501), np.uint8), 50)

@@ -1,0 +1,138 @@
+"""What deblocking hands to the network: which planes, at which resolution and level; and chroma brought back."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restorekit.errors import UsageError
+from restorekit.image import Metadata, Picture, read_picture
+from restorekit.metrics import psnr
+from restorekit.physics.jpeg import error_level, rgb_to_ycbcr
+from restorekit.restore import deblock
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.chroma import enlarge_guided, shrink
+from restorekit.restore.deblock import TASK, Deblock
+from restorekit.restore.engine import RunReport, RunSettings
+from restorekit.zoo import LoadedModel, ModelCard
+
+CARD = ModelCard(
+    name="tiny",
+    architecture="sparse-coding",
+    settings={},
+    task="deblock",
+    channels=1,
+    level_range=(5.0, 95.0),
+    parameters=0,
+    description="",
+    recipe="",
+    recipe_sha256="0" * 64,
+    training_data="",
+    steps=0,
+    package_version="0",
+    licence="",
+)
+
+
+@pytest.fixture
+def planes(monkeypatch):
+    """A network that changes nothing; the shapes and levels of what it was given."""
+    seen = []
+
+    def unchanged(pixels, level, network, settings):
+        seen.append((pixels.shape, level))
+        return pixels, RunReport("cpu", 2, 0.5)
+
+    monkeypatch.setattr(deblock, "restore_array", unchanged)
+    return seen
+
+
+def operation(quality_factor=None):
+    model = LoadedModel(CARD, network=None, path=Path("tiny"))
+    return Deblock(quality_factor, ModelChoice(TASK, model), RunSettings())
+
+
+def jpeg(pixels, **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", **options)
+    return read_picture(file.getvalue())
+
+
+def discs():
+    """Coloured discs on another colour: edges of chroma are edges of luma."""
+    y, x = np.mgrid[:65, :67]
+    disc = ((x % 22 - 11) ** 2 + (y % 22 - 11) ** 2 < 60)[..., None]
+    return np.where(disc, np.uint8([200, 60, 40]), np.uint8([40, 90, 120]))
+
+
+@pytest.mark.parametrize(("subsampling", "shape"), [("4:4:4", (65, 67)), ("4:2:2", (65, 34)), ("4:2:0", (33, 34))])
+def test_chroma_is_restored_at_the_resolution_it_was_stored_in(planes, subsampling, shape):
+    restored = operation()(jpeg(discs(), quality=20, subsampling=subsampling))
+    (luma, luma_level), *chroma = planes
+    assert (luma, luma_level) == ((65, 67), error_level(20))
+    assert [plane for plane, _ in chroma] == [shape, shape]
+    assert all(0 < level < luma_level for _, level in chroma)
+    assert restored.parameters == (("quality_factor", 20),)
+    assert (restored.tiles, restored.seconds, restored.notes) == (6, 1.5, ())
+    assert restored.picture.pixels.shape == (65, 67, 3)
+
+
+def test_colour_returns_to_the_edges_of_luma(planes):
+    truth = discs()
+    compressed = jpeg(truth, quality=90, subsampling="4:2:0")
+    restored = operation()(compressed).picture
+    pictures = (compressed.pixels, restored.pixels, truth)
+    before, after, wanted = (rgb_to_ycbcr(pixels / 255)[..., 1:] for pixels in pictures)
+    assert psnr(after, wanted) > psnr(before, wanted) + 0.5
+
+
+def test_grey_is_one_plane_and_stays_grey(planes):
+    restored = operation()(jpeg(discs()[..., 0], quality=40))
+    assert planes == [((65, 67), error_level(40))]
+    assert restored.picture.is_grey
+
+
+def test_a_quality_that_is_named_comes_before_the_tables(planes):
+    operation(10)(jpeg(discs(), quality=90, subsampling="4:2:0"))
+    assert planes[0] == ((65, 67), error_level(10))
+    assert planes[1][0] == (33, 34)
+
+
+def test_what_was_a_jpeg_once_keeps_depth_alpha_and_all_of_its_colour(planes):
+    pixels, alpha = discs().astype(np.uint16) * 257, np.arange(65 * 67, dtype=np.uint16).reshape(65, 67)
+    restored = operation(10)(Picture(pixels, Metadata("png"), alpha)).picture
+    assert [shape for shape, _ in planes] == [(65, 67)] * 3
+    assert restored.pixels.dtype == np.uint16
+    assert np.array_equal(restored.alpha, alpha)
+
+
+def test_a_picture_that_tells_no_quality_is_refused(planes):
+    with pytest.raises(UsageError, match="--quality-factor"):
+        operation()(Picture(discs(), Metadata("png")))
+
+
+@pytest.mark.parametrize(("quality", "taken"), [(1, 5), (99, 95)])
+def test_a_quality_beyond_the_model_is_taken_as_its_nearest(planes, quality, taken):
+    restored = operation()(jpeg(discs()[..., 0], quality=quality))
+    assert planes[0][1] == error_level(taken)
+    assert restored.parameters == (("quality_factor", quality),)
+    assert restored.notes == (f"quality {quality} taken as {taken}, the nearest that tiny was made for",)
+
+
+@pytest.mark.parametrize("quality", [0, 101])
+def test_what_is_no_quality(quality):
+    with pytest.raises(UsageError, match="from 1 to 100"):
+        operation(quality)
+
+
+@pytest.mark.parametrize("factors", [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 5), (8, 8)])
+def test_small_and_odd_planes(shape, factors):
+    across, down = factors
+    plane = np.full(shape, 0.25, np.float32)
+    small = shrink(plane, factors)
+    assert small.shape == (-(-shape[0] // down), -(-shape[1] // across))
+    guide = np.random.default_rng(0).random(shape).astype(np.float32)
+    assert enlarge_guided(small, guide, factors) == pytest.approx(plane, abs=1e-5)
