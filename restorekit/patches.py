@@ -18,11 +18,15 @@ def grid_shape(height: int, width: int, patch_size: int, stride: int) -> tuple[i
 
 def extract_patches(images: Tensor, patch_size: int, stride: int = 1) -> Tensor:
     """All patches of a grid: [B, C, H, W] -> [B, N, C * p * p]."""
-    return F.unfold(images, patch_size, stride=stride).mT.contiguous()
+    windows = images.unfold(2, patch_size, stride).unfold(3, patch_size, stride)
+    return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
 def aggregate_patches(patches: Tensor, height: int, width: int, patch_size: int, stride: int = 1) -> Tensor:
-    """Sum of R_i^T x_i over the grid, the adjoint of `extract_patches`: [B, N, C * p * p] -> [B, C, H, W]."""
+    """Sum of R_i^T x_i over the grid, the adjoint of `extract_patches`: [B, N, C * p * p] -> [B, C, H, W].
+
+    Fastest when `patches` is the transpose of a contiguous tensor.
+    """
     return F.fold(patches.mT, (height, width), patch_size, stride=stride)
 
 

@@ -51,8 +51,8 @@ class GridBlock:
     def within(self, outer: GridBlock, patches: Tensor) -> Tensor:
         """The patches [B, N, m] of this block out of those of a block around it on the same grid."""
         top, left = (self.top - outer.top) // self.stride, (self.left - outer.left) // self.stride
-        grid = patches.reshape(patches.shape[0], outer.rows, outer.cols, -1)
-        return grid[:, top : top + self.rows, left : left + self.cols].flatten(1, 2)
+        grid = patches.mT.reshape(patches.shape[0], patches.shape[2], outer.rows, outer.cols)
+        return grid[..., top : top + self.rows, left : left + self.cols].flatten(2).mT
 
     def halves(self) -> tuple[GridBlock, GridBlock]:
         """The block cut in two across its longer side. A block of a single patch cannot be cut."""

@@ -91,16 +91,16 @@ class PatchRestorer:
         self.known = None if mask is None else self._extract(mask)
         confidence = self._confidence(0, slice(None))
         point = torch.matmul(centred if confidence is None else centred * confidence, self.numbers.operators.analysis)
-        targets, means, averages = centred, first_means, None
+        targets, means, evidence = centred, first_means, None
         bounds = (0, *self.refresh, len(self.numbers.thresholds))
         codes, previous = self._steps(0, bounds[1], targets, point, torch.empty_like(point), None, means)
         for number, (first, last) in enumerate(pairwise(bounds[1:])):
             targets, means = self._renewed(number, codes, means, centred, first_means, observed.shape)
             point = self._gradient_step(first, targets, codes, previous)
-            averages = None  # Frees the old ones before the new are made.
-            averages = self._averages(point, codes)
-            codes, previous = self._steps(first, last, targets, point, codes, averages, means)
-        return torch.matmul(codes, self.numbers.synthesis) + means
+            evidence = None  # Frees the old before the new is made.
+            evidence = None if self.priors.prior is None else list(self.priors.prior.evidence(point, codes))
+            codes, previous = self._steps(first, last, targets, point, codes, evidence, means)
+        return self._estimates(codes, means)
 
     def _steps(
         self,
@@ -109,11 +109,12 @@ class PatchRestorer:
         targets: Tensor,
         point: Tensor,
         codes: Tensor,
-        averages: list[Tensor] | None,
+        evidence: list[Tensor] | None,
         means: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """From z_first = `point`: alpha_last and the code before it, in the memory of `point` and `codes` in turn."""
         for rows in self._chunks(point.shape[1]):
+            averages = self._averages(evidence, rows)
             now, before = self._prox(first, point[:, rows], averages, rows), codes[:, rows]
             if first == 0:
                 before = now if torch.is_grad_enabled() else before.copy_(now)
@@ -141,8 +142,7 @@ class PatchRestorer:
     ) -> tuple[Tensor, Tensor]:
         """Targets and means after the estimates have been averaged; the similarities are renewed too."""
         height, width = shape[-2:]
-        estimates = torch.matmul(codes, self.numbers.synthesis) + means
-        sums = aggregate_patches(estimates, height, width, self.patch_size, self.grid.stride)
+        sums = aggregate_patches(self._estimates(codes, means), height, width, self.patch_size, self.grid.stride)
         covered = coverage(height, width, self.patch_size, self.grid.stride, codes.device)
         patches = self._extract(sums / covered.clamp_min(1))
         new_means = patches.mean(2, keepdim=True)
@@ -156,18 +156,22 @@ class PatchRestorer:
         targets = torch.lerp(centred, patches, self.numbers.target_feedback[number])
         return targets, torch.lerp(first_means, new_means, self.numbers.mean_feedback[number])
 
-    def _averages(self, point: Tensor, codes: Tensor) -> list[Tensor] | None:
+    def _estimates(self, codes: Tensor, means: Tensor) -> Tensor:
+        """W alpha_i + mu_i 1, [B, N, m], laid out in memory as `aggregate_patches` likes it."""
+        return (torch.matmul(self.numbers.synthesis.mT, codes.mT) + means.mT).mT
+
+    def _averages(self, evidence: list[Tensor] | None, rows: slice) -> list[Tensor] | None:
         """What the non-local prior goes by, averaged over similar patches."""
-        if self.priors.prior is None or self.similarities is None:
+        if evidence is None or self.similarities is None:
             return None
-        return [self.similarities.average(rows) for rows in self.priors.prior.evidence(point, codes)]
+        return [self.similarities.average(values, rows) for values in evidence]
 
     def _prox(self, k: int, point: Tensor, averages: list[Tensor] | None, rows: slice) -> Tensor:
         prior, threshold = self.priors.prior, self.numbers.thresholds[k]
         if prior is None or averages is None or self.similarities is None or self.numbers.nonlocal_numbers is None:
             return soft_threshold(point, threshold)
         own, numbers = self.similarities.own[:, rows], self.numbers.nonlocal_numbers[k]
-        return prior.prox(point, threshold, [average[:, rows] for average in averages], own, numbers)
+        return prior.prox(point, threshold, averages, own, numbers)
 
     def _confidence(self, k: int, rows: slice) -> Tensor | None:
         """w_k where a value was interpolated, 1 where it was observed."""

@@ -48,7 +48,7 @@ class CentralisedPrior(nn.Module):
     @staticmethod
     def evidence(point: Tensor, codes: Tensor) -> Iterator[Tensor]:
         """What is averaged over similar patches: the codes."""
-        yield codes
+        yield codes if torch.is_grad_enabled() else codes.clone()
 
     @staticmethod
     def prox(point: Tensor, threshold: Tensor, averages: Sequence[Tensor], own: Tensor, numbers: Tensor) -> Tensor:

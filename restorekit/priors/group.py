@@ -60,7 +60,7 @@ class GroupPrior(nn.Module):
     def evidence(point: Tensor, codes: Tensor) -> Iterator[Tensor]:
         """What is averaged over similar patches: the energies z^2, and z itself."""
         yield point.square()
-        yield point
+        yield point if torch.is_grad_enabled() else point.clone()
 
     @staticmethod
     def prox(point: Tensor, threshold: Tensor, averages: Sequence[Tensor], own: Tensor, numbers: Tensor) -> Tensor:

@@ -25,9 +25,9 @@ class Similarities:
     values: Tensor
     own: Tensor
 
-    def average(self, rows: Tensor) -> Tensor:
-        """sum_{j != i} a_ij v_j with a_ij = Sigma_ij / sum_l Sigma_il, of rows [B, N, p]."""
-        return average_over_similar(rows, self.peers, self.values * self.own)
+    def average(self, values: Tensor, rows: slice) -> Tensor:
+        """sum_{j != i} a_ij v_j for the patches i in `rows`, a_ij = Sigma_ij / sum_l Sigma_il: [B, N, p] -> [B, n, p]."""
+        return average_over_similar(values, self.peers[:, rows], self.values[:, rows] * self.own[:, rows])
 
 
 class SimilarPatches(nn.Module):

@@ -18,8 +18,10 @@ MARGIN = 24
 """... among the patches up to 24 pixels around the block, every second one where patches are a pixel apart."""
 SMALL = 1024
 """Where there are no more patches than this, all of them are candidates."""
-CHUNK = 1024
-"""Patches whose averages are computed together, so that they stay in the cache."""
+CHUNK = 128
+"""Patches whose peers are looked at together, so that they stay in the cache."""
+PLACE_BITS = 0x7FF
+"""Enough to number the candidates of a block: at most 40 x 40."""
 FAR = 1e30
 
 
@@ -68,14 +70,19 @@ def find_similar(features: Tensor, grid: Grid, count: int) -> Tensor:
 
 def _nearest(features: Tensor, norms: Tensor, own: Tensor, candidates: Tensor, count: int) -> Tensor:
     """For the patches `own`, the nearest of each of `count` piles of `candidates`: [B, len(own), count]."""
+    height = max(1, len(candidates) // count)
+    # In a narrow window there may be fewer candidates than piles: some then appear twice, or the patch itself does.
+    dealt = torch.arange(height * count, device=own.device).view(height, count).T.flatten() % len(candidates)
+    candidates = candidates[dealt]
     others = features[:, candidates]
-    distances = torch.baddbmm(norms[:, None, candidates], features[:, own], others.mT, alpha=-2)
+    distances = torch.baddbmm(norms[:, own, None] + norms[:, None, candidates], features[:, own], others.mT, alpha=-2)
     distances.masked_fill_(own[:, None] == candidates, FAR)
-    short = -len(candidates) % count
-    piles = F.pad(distances, (0, short), value=2 * FAR).reshape(*distances.shape[:2], -1, count)
-    place = piles.argmin(2) * count + torch.arange(count, device=features.device)
-    # In a narrow window there may be fewer candidates than piles: the last then stands in for what is missing.
-    return candidates[place.clamp_max(len(candidates) - 1)]
+    # Non-negative floats are ordered as the integers of the same bits. With its place in the lowest bits each distance
+    # is only a little less precise, and the minimum, which is much faster to find than where it is, tells both.
+    keys = distances.clamp_min_(0).view(torch.int32).bitwise_and_(~PLACE_BITS)
+    keys.bitwise_or_(torch.arange(len(candidates), dtype=torch.int32, device=own.device))
+    place = keys.view(*keys.shape[:2], count, height).amin(3).bitwise_and_(PLACE_BITS)
+    return candidates[place.long()]
 
 
 def squared_distances(features: Tensor, peers: Tensor) -> Tensor:
@@ -91,24 +98,29 @@ def _squared_distances(features: Tensor, peers: Tensor) -> Tensor:
     distances = features.new_empty(peers.shape)
     for start in range(0, len(features), CHUNK):
         rows = slice(start, start + CHUNK)
-        distances[rows] = (features[peers[rows]] - features[rows, None]).square_().sum(2)
+        near = F.embedding(peers[rows], features)
+        distances[rows] = near.sub_(features[rows, None]).square_().sum(2)
     return distances
 
 
 def average_over_similar(values: Tensor, peers: Tensor, weights: Tensor) -> Tensor:
-    """sum_j a_ij v_j over the peers j of each patch i: values [B, N, p], peers and weights [B, N, M] -> [B, N, p]."""
+    """sum_j a_ij v_j over the peers j of some patches i.
+
+    Args:
+        values: v of all patches, [B, N, p].
+        peers: of the n patches in question, [B, n, M].
+        weights: a_ij, [B, n, M].
+
+    Returns:
+        The averages, [B, n, p].
+    """
+    batch, patches, _ = values.shape
     if torch.is_grad_enabled():
-        batch, patches, _ = values.shape
-        dense = values.new_zeros(batch, patches, patches).scatter(2, peers, weights)
+        dense = values.new_zeros(batch, peers.shape[1], patches).scatter(2, peers, weights)
         return torch.matmul(dense, values)
     if peers.shape[2] == 0:
-        return torch.zeros_like(values)
-    return torch.stack([_average(*image) for image in zip(values, peers, weights, strict=True)])
-
-
-def _average(values: Tensor, peers: Tensor, weights: Tensor) -> Tensor:
-    averages = torch.empty_like(values)
-    for start in range(0, len(values), CHUNK):
-        rows = slice(start, start + CHUNK)
-        averages[rows] = F.embedding_bag(peers[rows], values, mode="sum", per_sample_weights=weights[rows])
-    return averages
+        return values.new_zeros(batch, peers.shape[1], values.shape[2])
+    # One bag a patch, of the patches of all images in a row.
+    rows = peers + patches * torch.arange(batch, device=peers.device)[:, None, None]
+    bags, shares = rows.flatten(0, 1), weights.flatten(0, 1)
+    return F.embedding_bag(bags, values.flatten(0, 1), mode="sum", per_sample_weights=shares).view(batch, -1, values.shape[2])

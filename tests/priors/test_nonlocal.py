@@ -92,7 +92,7 @@ def test_with_every_neighbour_kept_it_is_the_papers_dense_similarity() -> None:
     patches, values, sigma = torch.randn(1, 30, 6) / 10, torch.randn(1, 30, 3), torch.tensor([0.1])
     with torch.no_grad():
         found = similar.update(None, patches, sigma, Grid(5, 6, 1), 0)
-        average = found.average(values) + found.own * values
+        average = found.average(values, slice(None)) + found.own * values
         steepness = 1 / (2 * 6 * (0.35 * 0.1) ** 2)
         dense = torch.exp(-steepness * torch.cdist(patches, patches).square())
         expected = dense @ values / dense.sum(2, keepdim=True)
