@@ -1,6 +1,6 @@
 """Peak memory of denoising a large photograph, above the interpreter with torch loaded.
 
-    python -m tests.benchmarks.memory [--megapixels 24] [--quality fast]
+    python -m tests.benchmarks.memory [--megapixels 24] [--quality fast] [--model NAME]
 
 Runs `restorekit denoise` on a random picture in a process of its own and asks the operating system for the largest
 resident set, of that process and of one that only imports torch.
@@ -34,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=24)
     parser.add_argument("--quality", default="fast")
+    parser.add_argument("--model", default="denoise-color-groupsc")
     arguments = parser.parse_args()
     height = round((arguments.megapixels * 1e6 * 2 / 3) ** 0.5)
     width = round(height * 1.5)
@@ -55,6 +56,8 @@ def main() -> None:
             "25",
             "--max-pixels",
             str(10**9),
+            "--model",
+            arguments.model,
         ]
         started = time.perf_counter()
         peak = peak_mebibytes([*command, "--quality", arguments.quality, "--quiet"])

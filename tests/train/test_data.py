@@ -6,8 +6,7 @@ import torch
 
 from restorekit.errors import DatasetError
 from restorekit.image import Metadata, Picture, write_picture
-from restorekit.train.data import load_split, random_crops, random_levels
-from restorekit.train.recipe import NoiseSettings
+from restorekit.train.data import load_split, random_crops
 
 
 def test_training_and_validation_share_no_image(photographs: Path) -> None:
@@ -28,13 +27,6 @@ def test_crops_are_pieces_of_the_images_turned_or_flipped() -> None:
             turned = turned.flip(2) if flip else turned
             expected.add(tuple(turned.int().flatten().tolist()))
     assert ways == expected
-
-
-def test_levels_stay_in_their_range() -> None:
-    noise = NoiseSettings(low=5, high=60, power=1.5, balance=1.2, validation=(25,))
-    levels = 255 * random_levels(noise, 1000, torch.Generator().manual_seed(0))
-    assert 5 <= float(levels.min()) < 6
-    assert 59 < float(levels.max()) <= 60
 
 
 def test_colour_teaches_a_grey_model_but_grey_no_colour_model(tmp_path: Path) -> None:
