@@ -1,0 +1,53 @@
+"""What benchmarks run under: so many threads, on so many images of a folder, with which models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from restorekit.image import supported_suffixes
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.denoise import TASK, DenoiseArray
+from restorekit.restore.engine import Quality, RunSettings
+from restorekit.zoo import LoadedModel, default_model
+
+SPARSE_CODING = {1: "denoise-gray-sc", 3: "denoise-color-sc"}
+
+
+def limit_threads(count: int) -> None:
+    """Let the process use `count` cores, whatever its libraries make of the others, where the system can do that."""
+    torch.set_num_threads(count)
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[:count])
+
+
+@contextmanager
+def every_nth_image(folder: Path, step: int) -> Iterator[Path]:
+    """A folder of the same name with every `step`-th of the images, for as long as the context lasts."""
+    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in supported_suffixes)
+    if not images:
+        raise SystemExit(f"{folder}: no images in it")
+    with TemporaryDirectory() as parent:
+        chosen = Path(parent) / folder.resolve().name
+        chosen.mkdir()
+        for index, path in enumerate(images[::step]):
+            shutil.copyfile(path, chosen / f"{index:04d}-{path.name}")
+        yield chosen
+
+
+def models_to_compare(channels: int) -> tuple[str, ...]:
+    """The default model to denoise, and the one of sparse coding alone; one name where they are the same."""
+    return tuple(dict.fromkeys((default_model(TASK, channels), SPARSE_CODING[channels])))
+
+
+def at_every_quality(model: LoadedModel) -> tuple[DenoiseArray, ...]:
+    """The model as methods to measure, the best quality first."""
+    choice = ModelChoice(TASK, model)
+    return tuple(DenoiseArray(choice, RunSettings(quality, "cpu")) for quality in reversed(Quality))
