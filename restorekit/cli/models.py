@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restorekit.cli.options import MessageOptions, command
+from restorekit.errors import UnsupportedImageError, UsageError
 
 if TYPE_CHECKING:
     from restorekit.zoo import Measurement, ModelCard, ModelFile
@@ -78,12 +79,25 @@ def info(
     sha256: Sha256 = None,
     offline: Offline = False,
     as_json: AsJson = False,
+    atoms: Annotated[
+        Path | None,
+        typer.Option(
+            "--atoms",
+            metavar="IMG",
+            help="Draw the dictionary too: the atoms that codes are found with, and those that estimates are sums of.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace IMG if it exists.")] = False,
 ) -> None:
     """Show everything on a model's card."""
     from restorekit.zoo import locate, read_card
 
+    if overwrite and atoms is None:
+        raise UsageError("--overwrite is for the picture of --atoms")
     file = locate(name, revision=revision, sha256=sha256, offline=offline)
     card = read_card(file.path)
+    if atoms is not None:
+        _draw_atoms(file.path, atoms, overwrite=overwrite)
     if as_json:
         _print_json(_document(card, file.path))
         return
@@ -152,6 +166,20 @@ def record(
     if not messages.quiet:
         text = f"{show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}"
         make_console(stderr=True).print(text, soft_wrap=True)
+
+
+def _draw_atoms(model: Path, path: Path, *, overwrite: bool) -> None:
+    from restorekit.explain import draw_dictionary, sparse_coding_of
+    from restorekit.image import Metadata, Picture, check_output, file_format_of, show_path, write_picture
+    from restorekit.zoo import load_model
+
+    try:
+        file_format_of(path)
+    except UnsupportedImageError as error:
+        raise UsageError(f"--atoms {show_path(path)}: {error}") from None
+    check_output(path, overwrite=overwrite)
+    picture = Picture(draw_dictionary(sparse_coding_of(load_model(model))), Metadata("png"))
+    write_picture(path, picture, overwrite=overwrite)
 
 
 def _check(name: str, messages: MessageOptions, *, revision: str | None, sha256: str | None, offline: bool) -> None:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from restorekit.cli.errors import reported
 from restorekit.errors import UsageError
 
-_FILES, _MODEL, _MESSAGES = "Files", "Model", "Messages"
+_FILES, _MODEL, _EXPLAIN, _MESSAGES = "Files", "Model", "Explanation", "Messages"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,39 @@ class ModelOptions:
         bool,
         typer.Option("--offline", help="Never touch the network (also HF_HUB_OFFLINE=1).", rich_help_panel=_MODEL),
     ] = False
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """Options of commands that can explain what they did to one picture."""
+
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            "--explain",
+            metavar="DIR",
+            help="Write a page with pictures to a new or empty folder: how the network came to its result.",
+            rich_help_panel=_EXPLAIN,
+        ),
+    ] = None
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="X,Y",
+            help="The pixel to look at, counted from 0,0 at the top left (default: the most detailed place).",
+            rich_help_panel=_EXPLAIN,
+        ),
+    ] = None
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="IMG",
+            help="The clean picture, to compare with on the page.",
+            rich_help_panel=_EXPLAIN,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

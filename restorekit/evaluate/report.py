@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from importlib import resources
 from pathlib import Path
 
-from restorekit.evaluate.result import Crop, Evaluation, Level, Panel, Pixels8
-from restorekit.image import Metadata, Picture, encode_picture, write_file
+from restorekit.display.page import figure, render_header, render_page, tab_style, tabs
+from restorekit.evaluate.result import Crop, Evaluation, Level, Panel
+from restorekit.image import write_file
 
 MOST_COLUMNS = 4
 PSNR_DIGITS = 2
 SSIM_DIGITS = 4
+_TABS = "crops"
 
 
 def write_report(evaluation: Evaluation, path: Path, *, overwrite: bool) -> None:
@@ -31,25 +32,19 @@ def render_report(evaluation: Evaluation) -> str:
     style = resources.files("restorekit.evaluate").joinpath("report.css").read_text("utf-8")
     title = f"{evaluation.task.capitalize()}: {evaluation.dataset}"
     body = (
-        _header(evaluation, title),
+        render_header(title, _facts(evaluation)),
         _summary(evaluation),
         _crops(evaluation),
         _images(evaluation),
         _footer(evaluation),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}{_tab_style(len(evaluation.levels))}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(body)}</main>\n</body>\n</html>\n"
-    )
+    return render_page(title, style + tab_style(_TABS, len(evaluation.levels)), body)
 
 
-def _header(evaluation: Evaluation, title: str) -> str:
+def _facts(evaluation: Evaluation) -> str:
     scored = len(evaluation.images)
     levels = ", ".join(level.label for level in evaluation.levels)
-    facts = f"{scored} image{'s' * (scored != 1)} · {levels} · seed {evaluation.seed} · {evaluation.device}"
-    return f'<header>\n<h1>{escape(title)}</h1>\n<p class="facts">{escape(facts)}</p>\n</header>\n'
+    return f"{scored} image{'s' * (scored != 1)} · {levels} · seed {evaluation.seed} · {evaluation.device}"
 
 
 def _summary(evaluation: Evaluation) -> str:
@@ -93,11 +88,13 @@ def _speed_cells(megapixels_per_second: float | None) -> str:
 def _crops(evaluation: Evaluation) -> str:
     if not evaluation.crops:
         return ""
+    labels = [escape(level.label) for level in evaluation.levels]
+    panes = ["".join(_crop(crop, level) for crop in evaluation.crops) for level in evaluation.levels]
     return (
         "<section>\n<h2>Side by side</h2>\n"
         '<p class="note">The most detailed part of the most detailed images, each pixel shown as two by two where '
         "there is room. Below each: PSNR of the whole image, and of the crop.</p>\n"
-        + _tabs(evaluation.levels, lambda level: "".join(_crop(crop, level) for crop in evaluation.crops))
+        + tabs(_TABS, labels, panes, chosen=len(panes) // 2)
         + "</section>\n"
     )
 
@@ -106,7 +103,7 @@ def _crop(crop: Crop, level: Level) -> str:
     panels = [panel for panel in crop.panels if panel.level == level]
     best = _best(panel.psnr for panel in panels)
     height, width = crop.clean.shape[:2]
-    figures = _figure(crop.clean, "clean", "") + "".join(_panel_figure(panel, best) for panel in panels)
+    figures = figure(crop.clean, "clean", "") + "".join(_panel_figure(panel, best) for panel in panels)
     where = f"{width}×{height} pixels at ({crop.left}, {crop.top})"
     # Rows of equal length rather than one figure left over.
     columns = math.ceil((len(panels) + 1) / math.ceil((len(panels) + 1) / MOST_COLUMNS))
@@ -119,16 +116,7 @@ def _crop(crop: Crop, level: Level) -> str:
 def _panel_figure(panel: Panel, best: float) -> str:
     mark = ' class="best"' if _ties(panel.psnr, best, PSNR_DIGITS) else ""
     caption = f"<span><b{mark}>{_psnr(panel.psnr)} dB</b><small>crop {_psnr(panel.crop_psnr)}</small></span>"
-    return _figure(panel.pixels, panel.method, caption)
-
-
-def _figure(pixels: Pixels8, name: str, caption: str) -> str:
-    source = base64.b64encode(encode_picture(Picture(pixels, Metadata("png")), "png")).decode()
-    height, width = pixels.shape[:2]
-    return (
-        f'<figure><img alt="{escape(name)}" width="{2 * width}" height="{2 * height}" '
-        f'src="data:image/png;base64,{source}"><figcaption><b>{escape(name)}</b>{caption}</figcaption></figure>\n'
-    )
+    return figure(panel.pixels, panel.method, caption)
 
 
 def _images(evaluation: Evaluation) -> str:
@@ -168,30 +156,6 @@ def _footer(evaluation: Evaluation) -> str:
         f'<footer>\n{left_out}<p class="note">{escape(evaluation.protocol)}</p>\n'
         f'<p class="note">{escape(versions)}</p>\n</footer>\n'
     )
-
-
-def _tabs(levels: Sequence[Level], content: Callable[[Level], str]) -> str:
-    """One tab for each level. Radio buttons do the switching, so that the page needs no script."""
-    inputs = "".join(
-        f'<input class="pick" type="radio" name="crops" id="crops{index}"{" checked" * (index == len(levels) // 2)}>\n'
-        for index in range(len(levels))
-    )
-    labels = "".join(f'<label for="crops{index}">{escape(level.label)}</label>\n' for index, level in enumerate(levels))
-    panes = "".join(f'<div class="level level{index}">\n{content(level)}</div>\n' for index, level in enumerate(levels))
-    return f'{inputs}<div class="tabs">\n{labels}</div>\n{panes}'
-
-
-def _tab_style(count: int) -> str:
-    """Rules for each tab: show its content, mark its label, outline the label that has the keyboard's attention."""
-    rules = []
-    for index in range(count):
-        pick, label = f"#crops{index}", f".tabs label:nth-child({index + 1})"
-        rules += [
-            f"{pick}:checked ~ .level{index} {{ display: block; }}\n",
-            f"{pick}:checked ~ {label} {{ color: var(--accent); background: var(--wash); font-weight: 600; }}\n",
-            f"{pick}:focus-visible ~ {label} {{ outline: 2px solid var(--accent); }}\n",
-        ]
-    return "".join(rules)
 
 
 def _cell(text: str, marked: bool = False, *, start: bool = False) -> str:

@@ -7,10 +7,7 @@ import math
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
-import numpy as np
-import numpy.typing as npt
-
-Pixels8 = npt.NDArray[np.uint8]
+from restorekit.display.detail import Pixels8
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""`restorekit denoise --explain` and `restorekit models info --atoms` on real files."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_runs import write_image, write_tiny_model
+
+from restorekit.image import read_picture
+
+
+def explain(run, *arguments):
+    return run("denoise", "img.png", "--sigma", "25", "--explain", "out", *arguments)
+
+
+@pytest.mark.parametrize("shape", [(40, 46), (37, 40, 3)])
+def test_a_page_with_pictures(run, shape):
+    write_image("img.png", shape)
+    write_image("clean.png", shape, seed=1)
+    result = explain(run, "--at", "20,11", "--reference", "clean.png", "--json")
+    assert result.code == 0
+    assert "img.png: explained in out/index.html" in result.stderr
+    assert json.loads(result.stdout)["notes"] == ["explained in out/index.html"]
+    names = {path.name for path in Path("out").iterdir()}
+    assert {"index.html", "noisy.png", "result.png", "clean.png", "step-01.png", "atom-counts.png"} <= names
+    assert {"confidence.png", "error.png", "patch.png", "atoms.png", "similar-places.png"} <= names
+    page = Path("out/index.html").read_text("utf-8")
+    assert "How img.png was denoised" in page
+    assert "looks at no other patches" in page
+    assert page.count("<section") == page.count("</section>")
+    assert not re.search(r"<script|url\(|@import|https?:", page)
+    # Every second patch is restored: with 3x3 patches the last of an even number of pixels is not in the window.
+    window = np.s_[: shape[0] - 1 + shape[0] % 2, : shape[1] - 1 + shape[1] % 2]
+    written = read_picture(Path("img_denoised.png")).pixels
+    explained = read_picture(Path("out/step-01.png")).pixels
+    inside = np.s_[:-2, :-2]  # What is left out counts at the border.
+    np.testing.assert_array_equal(explained[inside], written[window][inside])
+
+
+def test_without_a_reference_nothing_is_scored(run):
+    write_image("img.png", (40, 46))
+    assert explain(run).code == 0
+    page = Path("out/index.html").read_text("utf-8")
+    assert " dB" not in page
+    assert not Path("out/error.png").exists()
+
+
+def test_folders_are_new_or_empty_or_given_up(run):
+    write_image("img.png", (20, 20))
+    Path("out").mkdir()
+    assert explain(run).code == 0
+    before = Path("out/index.html").read_bytes()
+    Path("img_denoised.png").unlink()
+    result = explain(run, "--at", "3,3")
+    assert result.code == 1
+    assert "out: a folder with files in it; name a new one, or pass --overwrite" in result.errors[0]
+    assert Path("out/index.html").read_bytes() == before
+    assert not Path("img_denoised.png").exists()
+    assert explain(run, "--at", "3,3", "--overwrite").code == 0
+    assert Path("out/index.html").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("img.png", "--explain", "out", "--at", "3"), 2, "--at 3: name a pixel"),
+        (("img.png", "--explain", "out", "--at", "-3,4"), 2, "--at -3,4: name a pixel"),
+        (("img.png", "--explain", "out", "--at", "20,4"), 1, "there is no pixel 20,4 in 20x24; x is up to 19"),
+        (("img.png", "--explain", "out", "--reference", "other.png"), 1, "24x20 grey, but the picture 20x24 grey"),
+        (("img.png", "--explain", "out", "--reference", "rgb.png"), 1, "20x24 colour, but the picture 20x24 grey"),
+        (("img.png", "--explain", "out", "--reference", "none.png"), 1, "none.png: no such file"),
+        (("img.png", "other.png", "--explain", "out"), 2, "exactly one"),
+        ((".", "--explain", "out"), 2, "exactly one"),
+        (("-", "--explain", "out"), 2, "exactly one"),
+        (("img.png", "--explain", "out", "--skip-existing"), 2, "--skip-existing"),
+        (("img.png", "--at", "3,4"), 2, "--explain DIR"),
+        (("img.png", "--reference", "rgb.png"), 2, "--explain DIR"),
+        (("img.png", "--explain", "other.png"), 1, "other.png: no folder"),
+        (("dot.png", "--explain", "out"), 1, "smaller than a patch"),
+    ],
+)
+def test_faults_leave_nothing_behind(run, arguments, code, message):
+    write_image("img.png", (24, 20))
+    write_image("other.png", (20, 24))
+    write_image("rgb.png", (24, 20, 3))
+    write_image("dot.png", (2, 20))
+    before = sorted(Path().iterdir())
+    result = run("denoise", *arguments, "--sigma", "25")
+    assert result.code == code
+    assert len(result.errors) == 1
+    assert message in result.errors[0]
+    assert sorted(Path().iterdir()) == before
+
+
+def test_the_dictionary_is_drawn(run):
+    write_tiny_model(Path("tiny.safetensors"), channels=3)
+    result = run("models", "info", "tiny.safetensors", "--atoms", "atoms.png")
+    assert result.code == 0
+    assert "A tiny model" in result.stdout.decode()
+    picture = read_picture(Path("atoms.png"))
+    assert picture.pixels.shape == (900, 2 * 900 + 24, 3)
+    again = run("models", "info", "tiny.safetensors", "--atoms", "atoms.png")
+    assert again.code == 1
+    assert "atoms.png: already exists; pass --overwrite" in again.errors[0]
+    assert run("models", "info", "tiny.safetensors", "--atoms", "atoms.png", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("--atoms", "atoms.txt"), "--atoms atoms.txt: no image format"), (("--overwrite",), "--atoms")],
+)
+def test_a_dictionary_cannot_be_drawn(run, arguments, message):
+    result = run("models", "info", "denoise-gray-sc", *arguments)
+    assert result.code == 2
+    assert message in result.errors[0]

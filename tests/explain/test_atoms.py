@@ -1,0 +1,48 @@
+import numpy as np
+import torch
+
+from restorekit.explain.atoms import as_patch, draw_dictionary, order_of_atoms, terms_of
+from restorekit.explain.similar import own_share, peers_of
+from tests.tiny import tiny_network
+
+
+def test_a_patch_is_its_mean_and_the_sum_of_its_atoms(network, trajectory):
+    order = order_of_atoms(network)
+    patch = int(torch.count_nonzero(trajectory.codes, 1).argmax())
+    terms = terms_of(trajectory, patch, order)
+    total = float(trajectory.means[patch, 0]) + sum(term.contribution for term in terms)
+    np.testing.assert_allclose(total, as_patch(trajectory.patches[patch], 5), atol=1e-5)
+    amounts = [abs(term.amount) for term in terms]
+    assert amounts == sorted(amounts, reverse=True)
+    assert len(terms) == int(torch.count_nonzero(trajectory.codes[patch]))
+    strongest = trajectory.atoms[order[terms[0].number]]
+    assert np.isclose(amounts[0], abs(float(trajectory.codes[patch, order[terms[0].number]] * strongest.norm())))
+
+
+def test_what_a_patch_and_its_peers_count_sums_to_one(network, trajectory):
+    peers = peers_of(trajectory, 3)
+    assert np.isclose(own_share(trajectory, 3) + sum(peer.share for peer in peers), 1)
+    assert len(peers) == len({peer.index for peer in peers}) == (5 if network.settings.peers else 0)
+    assert 3 not in {peer.index for peer in peers}
+    assert [peer.share for peer in peers] == sorted((peer.share for peer in peers), reverse=True)
+
+
+def test_every_atom_is_drawn_from_coarse_to_fine():
+    network = tiny_network()
+    across = torch.arange(5.0)
+    network.synthesis[:] = torch.cos(torch.linspace(0.2, 1, 16)[None] * torch.pi * across.repeat(5)[:, None])
+    order = order_of_atoms(network)
+    assert sorted(order) == list(range(16))
+    rows = [np.mean(order[start : start + 4]) for start in range(0, 16, 4)]
+    assert rows == sorted(rows)
+
+
+def test_the_sheet_shows_both_dictionaries():
+    network = tiny_network(3)
+    sheet = draw_dictionary(network)
+    times = 800 // (4 * 6)
+    side = (4 * 6 + 1) * times
+    assert sheet.shape == (side, 2 * side + 24, 3)
+    first = sheet[times : 6 * times : times, times : 6 * times : times]
+    atom = as_patch(network.dictionary[:, order_of_atoms(network)[0]], 5)
+    np.testing.assert_allclose(first, 127.5 + 127.5 * atom / np.abs(atom).max(), atol=0.51)

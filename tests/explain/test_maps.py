@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread
+
+
+def test_the_spread_is_the_standard_deviation_over_the_patches_of_a_pixel(trajectory):
+    channels, height, width = trajectory.observed.shape[1:]
+    size = trajectory.patch_size
+    estimates = [[[] for _ in range(width)] for _ in range(height)]
+    for index, patch in enumerate(trajectory.patches.view(-1, channels, size, size).numpy()):
+        top, left = trajectory.corner(index)
+        for row in range(size):
+            for col in range(size):
+                estimates[top + row][left + col].append(patch[:, row, col])
+    expected = [[np.sqrt(np.var(pixel, axis=0).mean()) for pixel in row] for row in estimates]
+    np.testing.assert_allclose(patch_spread(trajectory), expected, atol=1e-6)
+
+
+def test_atoms_are_counted(trajectory):
+    counts = atom_counts(trajectory)
+    assert counts.shape == (trajectory.grid.rows, trajectory.grid.cols)
+    row, col = divmod(7, trajectory.grid.cols)
+    assert counts[row, col] == sum(code != 0 for code in trajectory.codes[7].tolist())
+    assert counts.max() > 0
+
+
+def test_errors_where_patches_agree_and_where_not():
+    spread = np.arange(10, dtype=np.float32).reshape(2, 5)
+    error = np.zeros((2, 5), np.float32)
+    error[0, :2], error[1, 3:] = [3, 4], [30, 40]
+    assert errors_where_unsure(spread, error) == pytest.approx((np.sqrt(12.5), np.sqrt(1250)))

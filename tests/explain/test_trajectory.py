@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import torch
+
+from restorekit.errors import UsageError
+from restorekit.explain.trajectory import LARGEST_WINDOW, Region, region_around
+from tests.tiny import tiny_network
+
+
+def test_the_last_estimate_is_the_network_s(network, window, trajectory):
+    with torch.inference_mode():
+        sums, covered = network(window, torch.tensor([0.1]), trajectory.grid.stride, tile_size=64)
+    assert len(trajectory.estimates) == network.settings.steps
+    assert torch.allclose(trajectory.estimates[-1], sums / covered, atol=1e-6)
+    assert not torch.allclose(trajectory.estimates[0], trajectory.estimates[-1], atol=1e-3)
+
+
+def test_the_patch_at_a_place_has_it_near_its_centre(trajectory):
+    stride, half = trajectory.grid.stride, trajectory.patch_size // 2
+    for row, col in ((0, 0), (11, 14), (12, 9), (22, 28)):
+        top, left = trajectory.corner(trajectory.patch_at(row, col))
+        assert abs(top + half - min(max(row, half), 22 - half)) <= stride / 2
+        assert abs(left + half - min(max(col, half), 28 - half)) <= stride / 2
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("place", [(0, 0), (299, 399), (150, 201)])
+def test_a_window_of_a_large_image(stride, place):
+    network = tiny_network(scales=3)
+    region = region_around(*place, (300, 400), network, stride)
+    assert region.top % 4 == region.left % 4 == region.top % stride == region.left % stride == 0
+    assert (region.height - network.patch_size) % stride == (region.width - network.patch_size) % stride == 0
+    assert max(region.height, region.width) <= LARGEST_WINDOW
+    assert region.top <= place[0] < region.top + region.height + stride
+    assert region.left <= place[1] < region.left + region.width + stride
+    assert region.cut(np.zeros((300, 400), np.float32)).shape == (region.height, region.width)
+
+
+def test_a_small_image_is_its_own_window():
+    assert region_around(3, 3, (23, 40, 3), tiny_network(3), 1) == Region(0, 0, 23, 40)
+    with pytest.raises(UsageError, match="3x40"):
+        region_around(0, 0, (40, 3), tiny_network(), 1)
