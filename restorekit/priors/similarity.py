@@ -123,4 +123,6 @@ def average_over_similar(values: Tensor, peers: Tensor, weights: Tensor) -> Tens
     # One bag a patch, of the patches of all images in a row.
     rows = peers + patches * torch.arange(batch, device=peers.device)[:, None, None]
     bags, shares = rows.flatten(0, 1), weights.flatten(0, 1)
-    return F.embedding_bag(bags, values.flatten(0, 1), mode="sum", per_sample_weights=shares).view(batch, -1, values.shape[2])
+    return F.embedding_bag(bags, values.flatten(0, 1), mode="sum", per_sample_weights=shares).view(
+        batch, -1, values.shape[2]
+    )

@@ -34,6 +34,8 @@ from restorekit.train.validate import validation_psnr
 
 CHECKPOINT = "checkpoint.safetensors"
 PROBE_IMAGES = 8
+LEAST_ERROR = 1e-10
+"""A crop of one flat colour may be restored without any error; 100 dB is enough said of it."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ class _Trainer:
         decay = average_decay(self.progress.step, settings)
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
-        self.psnr_sum += float(-10 * errors.log10().mean())
+        self.psnr_sum += float(-10 * errors.clamp_min(LEAST_ERROR).log10().mean())
         self.psnr_count += 1
 
     def _check(self) -> None:

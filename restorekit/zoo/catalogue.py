@@ -15,8 +15,8 @@ from restorekit.zoo.hub import HUB_SYNTAX, HubReference, check_sha256, fetch, no
 from restorekit.zoo.weights import read_card
 
 _DEFAULT_MODELS = {
-    ("denoise", 1): "denoise-gray-sc",
-    ("denoise", 3): "denoise-color-sc",
+    ("denoise", 1): "denoise-gray-groupsc",
+    ("denoise", 3): "denoise-color-groupsc",
     ("demosaic", 3): "demosaic-color-groupsc",
     ("deblock", 1): "deblock-gray-groupsc",
 }

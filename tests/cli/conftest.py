@@ -15,8 +15,8 @@ from restorekit.zoo import catalogue
 @pytest.fixture(scope="session")
 def weights_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    write_tiny_model(folder / "denoise-gray-sc.safetensors", "denoise-gray-sc", 1)
-    write_tiny_model(folder / "denoise-color-sc.safetensors", "denoise-color-sc", 3)
+    write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc", 1)
+    write_tiny_model(folder / "denoise-color-groupsc.safetensors", "denoise-color-groupsc", 3)
     return folder
 
 
@@ -42,7 +42,7 @@ def run():
 @pytest.fixture
 def grey_model(weights_folder):
     """The path of a tiny model, for processes that would take the shipped one."""
-    return weights_folder / "denoise-gray-sc.safetensors"
+    return weights_folder / "denoise-gray-groupsc.safetensors"
 
 
 @pytest.fixture

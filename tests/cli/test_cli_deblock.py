@@ -20,7 +20,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     name = "deblock-gray-groupsc"
     write_tiny_model(folder / f"{name}.safetensors", name, task="deblock", level_range=(5.0, 95.0), measured=())
-    write_tiny_model(folder / "denoise-gray-sc.safetensors", "denoise-gray-sc")
+    write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc")
     return folder
 
 
@@ -171,7 +171,7 @@ def test_dry_run_and_resumption(run):
 
 def test_a_model_of_another_task_is_refused(run):
     photo()
-    result = run("deblock", "photo.jpg", "--model", "denoise-gray-sc")
+    result = run("deblock", "photo.jpg", "--model", "denoise-gray-groupsc")
     assert result.code in (1, 2)
     assert "deblock-gray-groupsc would fit" in result.errors[0]
     assert not Path("photo_deblocked.png").exists()

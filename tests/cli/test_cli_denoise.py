@@ -17,7 +17,7 @@ def test_a_picture(run):
     write_image("img.png")
     result = run("denoise", "img.png", "--sigma", "25")
     assert (result.code, result.stdout) == (0, b"")
-    assert result.stderr.startswith("img.png -> img_denoised.png (denoise-gray-sc, sigma 25, ")
+    assert result.stderr.startswith("img.png -> img_denoised.png (denoise-gray-groupsc, sigma 25, ")
     assert read_picture(Path("img_denoised.png")).pixels.shape == (12, 14)
 
 
@@ -28,7 +28,7 @@ def test_colour_pictures_get_the_colour_model_and_depth_stays(run):
     result = run("denoise", "a.png", "b.tif", "c.tif", "--sigma", "8.5", "-o", "clean", "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.code == 0
-    assert [line["model"] for line in lines] == ["denoise-color-sc", "denoise-gray-sc", "denoise-gray-sc"]
+    assert [line["model"] for line in lines] == ["denoise-color-groupsc", "denoise-gray-groupsc", "denoise-gray-groupsc"]
     pictures = [read_picture(Path(line["output"])) for line in lines]
     assert [picture.pixels.dtype.name for picture in pictures] == ["uint8", "uint16", "float32"]
     assert pictures[2].pixels.max() <= 1
@@ -47,7 +47,7 @@ def test_json_lines(run):
         "status": "done",
         "input": "photos/a.png",
         "output": "clean/a.png",
-        "model": "denoise-gray-sc",
+        "model": "denoise-gray-groupsc",
         "sigma": 25.0,
         "device": "cpu",
         "notes": [],
@@ -100,7 +100,7 @@ def test_a_sigma_out_of_range_is_refused(run, sigma):
         ("--tile", "0", "--tile 0: use auto or a number of pixels from 16 on"),
         ("--tile", "many", "--tile many: use auto"),
         ("--quality", "ultra", "--quality ultra: use one of fast, balanced, best"),
-        ("--model", "denoise-grey-sc", "did you mean denoise-gray-sc?"),
+        ("--model", "denoise-grey-groupsc", "did you mean denoise-gray-groupsc?"),
         ("--model", "missing.safetensors", "no such file"),
     ],
 )
@@ -129,11 +129,11 @@ def test_options_of_the_network(run, options):
 def test_a_model_of_another_channel_count(run):
     write_image("grey.png")
     write_image("colour.png", shape=(12, 14, 3))
-    result = run("denoise", "grey.png", "colour.png", "--sigma", "25", "--model", "denoise-gray-sc")
+    result = run("denoise", "grey.png", "colour.png", "--sigma", "25", "--model", "denoise-gray-groupsc")
     assert result.code == 1
     assert result.errors == [
-        "restorekit: error: colour.png: a colour picture, but denoise-gray-sc is a model for grey ones; "
-        "denoise-color-sc would fit"
+        "restorekit: error: colour.png: a colour picture, but denoise-gray-groupsc is a model for grey ones; "
+        "denoise-color-groupsc would fit"
     ]
     assert Path("grey_denoised.png").exists()
     assert not Path("colour_denoised.png").exists()

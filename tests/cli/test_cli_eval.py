@@ -25,7 +25,7 @@ def test_table_json_and_report(run, data):
     assert set(figures) == {(name, level) for name in ("noisy", "default (balanced)") for level in (15, 25)}
     assert f"{figures['noisy', 25]:.2f} dB" in result.stderr
     assert "sigma 15" in result.stderr
-    note = "default: denoise-gray-sc for grey images, denoise-color-sc for colour images"
+    note = "default: denoise-gray-groupsc for grey images, denoise-color-groupsc for colour images"
     assert note in result.stderr.splitlines()
     assert document["notes"] == [note]
     assert Path("out.html").read_text("utf-8").startswith("<!DOCTYPE html>")
@@ -33,11 +33,11 @@ def test_table_json_and_report(run, data):
 
 def test_models_and_qualities_are_repeatable_and_json_goes_to_standard_output(run):
     write_image("data/a.png", shape=(20, 24))
-    options = ("--model", "denoise-gray-sc", "--quality", "fast", "--quality", "best", "--json", "-", "--quiet")
+    options = ("--model", "denoise-gray-groupsc", "--quality", "fast", "--quality", "best", "--json", "-", "--quiet")
     result = run("eval", "denoise", "--data", "data", "--sigma", "25", "--seed", "3", *options)
     assert (result.code, result.stderr) == (0, "")
     document = json.loads(result.stdout)
-    assert [entry["method"] for entry in document["results"]] == ["denoise-gray-sc (fast)", "denoise-gray-sc (best)"]
+    assert [entry["method"] for entry in document["results"]] == ["denoise-gray-groupsc (fast)", "denoise-gray-groupsc (best)"]
     assert document["seed"] == 3
 
 
@@ -60,14 +60,14 @@ def test_what_cannot_be_read_is_named(run, data):
     ("options", "code", "message"),
     [
         (("--sigma", "0"), 2, "sigma 0 is not a noise level"),
-        (("--sigma", "80"), 2, "sigma 80 is not a noise level that denoise-gray-sc was made for"),
+        (("--sigma", "80"), 2, "sigma 80 is not a noise level that denoise-gray-groupsc was made for"),
         (("--sigma", "25", "--sigma", "25"), 2, "levels to evaluate at must be different"),
         (("--sigma", "25", "--against", "median"), 2, "no baseline is named 'median'"),
         (("--sigma", "25", "--quality", "ultra"), 2, "use one of fast, balanced, best"),
         (
-            ("--sigma", "25", "--model", "denoise-gray-sc"),
+            ("--sigma", "25", "--model", "denoise-gray-groupsc"),
             1,
-            "png: a colour picture, but denoise-gray-sc is a model for grey ones",
+            "png: a colour picture, but denoise-gray-groupsc is a model for grey ones",
         ),
         (("--sigma", "25", "--json", "data/a.png"), 1, "already exists"),
         (("--sigma", "25", "--json", "out", "--report", "out"), 2, "--json and --report cannot share one file"),

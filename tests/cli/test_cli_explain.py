@@ -112,6 +112,6 @@ def test_the_dictionary_is_drawn(run):
     [(("--atoms", "atoms.txt"), "--atoms atoms.txt: no image format"), (("--overwrite",), "--atoms")],
 )
 def test_a_dictionary_cannot_be_drawn(run, arguments, message):
-    result = run("models", "info", "denoise-gray-sc", *arguments)
+    result = run("models", "info", "denoise-gray-groupsc", *arguments)
     assert result.code == 2
     assert message in result.errors[0]

@@ -14,25 +14,25 @@ def test_list(run, command):
     result = run(*command)
     table = result.stdout.decode()
     assert result.code == 0
-    assert "denoise-gray-sc" in table
-    assert "denoise-color-sc" in table
+    assert "denoise-gray-groupsc" in table
+    assert "denoise-color-groupsc" in table
     assert "sigma 0 to 75 (of 255)" in table
     assert "BSD68, best: 28.57 at 25, 25.60 at 50" in table
 
 
 def test_list_as_json(run, weights_folder):
     color, gray = json.loads(run("models", "--json").stdout)
-    assert (color["name"], color["channels"]) == ("denoise-color-sc", 3)
-    assert gray["path"] == str(weights_folder / "denoise-gray-sc.safetensors")
+    assert (color["name"], color["channels"]) == ("denoise-color-groupsc", 3)
+    assert gray["path"] == str(weights_folder / "denoise-gray-groupsc.safetensors")
 
 
 def test_info(run):
-    result = run("models", "info", "denoise-gray-sc")
+    result = run("models", "info", "denoise-gray-groupsc")
     text = result.stdout.decode()
     assert result.code == 0
     for part in ("A tiny model", "sparse-coding", "knots [0 0.1]", "BSD-3-Clause", "25, best: 28.57 dB, SSIM 0.8100"):
         assert part in text
-    document = json.loads(run("models", "info", "denoise-gray-sc", "--json").stdout)
+    document = json.loads(run("models", "info", "denoise-gray-groupsc", "--json").stdout)
     assert document["measured"][1] == {
         "dataset": "BSD68",
         "level": 50.0,
@@ -70,8 +70,8 @@ def test_the_list_has_models_of_every_task(run, tmp_path, monkeypatch):
 
 
 def test_path(run, weights_folder):
-    result = run("models", "path", "denoise-gray-sc")
-    assert result.stdout.decode() == f"{weights_folder / 'denoise-gray-sc.safetensors'}\n"
+    result = run("models", "path", "denoise-gray-groupsc")
+    assert result.stdout.decode() == f"{weights_folder / 'denoise-gray-groupsc.safetensors'}\n"
     assert result.stderr == ""
 
 
@@ -92,7 +92,7 @@ def test_check(run):
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("denoise-grey-sc", 2, "did you mean denoise-gray-sc?"),
+        ("denoise-grey-groupsc", 2, "did you mean denoise-gray-groupsc?"),
         ("missing.safetensors", 2, "no such file"),
         ("org/name", 2, "offline"),
     ],

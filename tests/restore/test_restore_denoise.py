@@ -44,8 +44,8 @@ def shelf(monkeypatch):
     """The models that can be found, by name."""
     models = {
         "tiny": LoadedModel(CARD, network(1), Path("tiny")),
-        "denoise-gray-sc": LoadedModel(replace(CARD, name="denoise-gray-sc"), network(1), Path("gray")),
-        "denoise-color-sc": LoadedModel(replace(CARD, name="denoise-color-sc", channels=3), network(3), Path("color")),
+        "denoise-gray-groupsc": LoadedModel(replace(CARD, name="denoise-gray-groupsc"), network(1), Path("gray")),
+        "denoise-color-groupsc": LoadedModel(replace(CARD, name="denoise-color-groupsc", channels=3), network(3), Path("color")),
     }
 
     def find(name, offline):
@@ -60,13 +60,13 @@ def shelf(monkeypatch):
 
 def test_the_default_model_is_that_of_the_picture(shelf):
     operation = Denoise(0.1, ModelChoice("denoise", None), RunSettings())
-    assert operation(GREY).model == "denoise-gray-sc"
-    assert operation(COLOUR).model == "denoise-color-sc"
+    assert operation(GREY).model == "denoise-gray-groupsc"
+    assert operation(COLOUR).model == "denoise-color-groupsc"
     assert operation(COLOUR).picture.pixels.shape == (8, 9, 3)
 
 
 def test_a_default_model_is_missed_only_when_needed(shelf):
-    del shelf["denoise-color-sc"]
+    del shelf["denoise-color-groupsc"]
     operation = Denoise(0.1, ModelChoice("denoise", None), RunSettings())
     assert operation(GREY).parameters == (("sigma", 25.5),)
     with pytest.raises(ModelNotFoundError):
@@ -75,10 +75,10 @@ def test_a_default_model_is_missed_only_when_needed(shelf):
 
 def test_a_model_of_another_task_or_channel_count(shelf):
     shelf["tiny"] = replace(shelf["tiny"], card=replace(CARD, task="demosaic"))
-    with pytest.raises(ModelMismatchError, match="is a model to demosaic, not to denoise; denoise-gray-sc and"):
+    with pytest.raises(ModelMismatchError, match="is a model to demosaic, not to denoise; denoise-gray-groupsc and"):
         Denoise(0.1, ModelChoice("denoise", "tiny"), RunSettings())
-    with pytest.raises(ModelMismatchError, match="a grey picture, but denoise-color-sc is a model for colour ones"):
-        Denoise(0.1, ModelChoice("denoise", "denoise-color-sc"), RunSettings())(GREY)
+    with pytest.raises(ModelMismatchError, match="a grey picture, but denoise-color-groupsc is a model for colour ones"):
+        Denoise(0.1, ModelChoice("denoise", "denoise-color-groupsc"), RunSettings())(GREY)
 
 
 @pytest.mark.parametrize("sigma", [0.0, -0.1, 1.9 / 255, 50.1 / 255, float("nan"), 1e6])

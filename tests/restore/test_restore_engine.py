@@ -14,7 +14,7 @@ SETTINGS = RunSettings(device="cpu")
 class Fill(torch.nn.Module):
     """Gives back the image where it was observed and the level elsewhere; keeps the mask."""
 
-    channels, patch_size = 3, 9
+    channels, patch_size, halo = 3, 9, 0
 
     def forward(self, observed, level, stride, tile_size, mask):
         self.mask = mask

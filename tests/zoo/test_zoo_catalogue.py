@@ -35,9 +35,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_default_models() -> None:
-    assert default_model("denoise", 1) == "denoise-gray-sc"
-    assert default_model("denoise", 3) == "denoise-color-sc"
-    assert default_models("denoise") == {1: "denoise-gray-sc", 3: "denoise-color-sc"}
+    assert default_model("denoise", 1) == "denoise-gray-groupsc"
+    assert default_model("denoise", 3) == "denoise-color-groupsc"
+    assert default_models("denoise") == {1: "denoise-gray-groupsc", 3: "denoise-color-groupsc"}
     assert default_models("demosaic") == {3: default_model("demosaic", 3)}
     assert default_models("deblock") == {1: default_model("deblock", 1)}
     with pytest.raises(

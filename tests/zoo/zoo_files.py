@@ -34,7 +34,7 @@ def card(**changes: object) -> ModelCard:
         "level_range": (0.0, 75.0),
         "parameters": 118,
         "description": "A tiny model for grey photographs, é included",
-        "recipe": "denoise-gray-sc",
+        "recipe": "denoise-gray-groupsc",
         "recipe_sha256": "0" * 64,
         "training_data": "none",
         "steps": 0,
