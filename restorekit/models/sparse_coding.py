@@ -22,7 +22,7 @@ from restorekit.tiling import GridBlock, accumulate_blocks, grid_blocks
 
 LARGEST_INITIAL_MOMENTUM = 0.6
 INITIAL_INTERPOLATED = 0.3
-HALO = 16
+HALO = 20
 """Pixels around a tile whose patches count as peers of those inside, and as parts of the estimates in between."""
 
 
@@ -164,13 +164,7 @@ class SparseCoding(PatchNetwork):
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Restore the patches of `observed`; see `PatchNetwork.forward`."""
-        height, width = observed.shape[-2:]
-        if tile_size is not None and self.settings.refresh:
-            # Peers are looked for on one regular grid: the image is padded until one reaches its last row and column.
-            observed = _padded_to_grid(observed, self.patch_size, stride)
-            mask = None if mask is None else _padded_to_grid(mask, self.patch_size, stride)
-        sums, covered = self._estimate(observed, level, stride, tile_size, mask, scale=0)
-        return sums[..., :height, :width], covered[:height, :width]
+        return self._estimate(observed, level, stride, tile_size, mask, scale=0)
 
     def synthesis_at(self, level: Tensor) -> Tensor:
         """W^T with its gains, whose rows the estimates are sums of: levels [B] -> [B, p, m]."""
@@ -203,20 +197,31 @@ class SparseCoding(PatchNetwork):
         coarse_noise = self._coarse_noise(observed, level, stride, tile_size, scale)
         refresh = self.settings.refresh if scale == 0 else ()
         rows, cols = grid_shape(height, width, patch_size, stride)
+        if refresh and tile_size is not None:
+            # Peers are looked for on one regular grid: the last tiles are padded until it covers all of the image.
+            height, width = height + (patch_size - height) % stride, width + (patch_size - width) % stride
 
         def restore(block: GridBlock) -> tuple[Tensor, Tensor]:
             outer = block.grown(-(-self.halo // stride), height, width, patch_size) if refresh else block
-            window = outer.window(patch_size)
+            window = _within(outer.window(patch_size), observed)
             pixels = observed[..., window[0], window[1]]
             base = pixels if coarse_noise is None else pixels - _upsampled(coarse_noise, *window)
             known = None if mask is None else mask[..., window[0], window[1]]
+            size = outer.window_size(patch_size)
+            pixels, base, known = (
+                _filled(pixels, size),
+                _filled(base, size),
+                None if known is None else _filled(known, size),
+            )
             grid = Grid(outer.rows, outer.cols, stride)
             priors = self._priors if refresh else Priors(None, None)
             estimates = PatchRestorer(numbers, priors, refresh, patch_size, grid).run(pixels, base, known)
             inner = block.within(outer, estimates)
             size = block.window_size(patch_size)
             sums = aggregate_patches(inner, *size, patch_size, stride)
-            return sums, coverage(*size, patch_size, stride, observed.device)
+            covered = coverage(*size, patch_size, stride, observed.device)
+            below, beyond = observed.shape[-2] - block.top, observed.shape[-1] - block.left
+            return sums[..., :below, :beyond], covered[:below, :beyond]
 
         if tile_size is None:
             whole = GridBlock(0, 0, rows, cols, stride)
@@ -266,10 +271,16 @@ class SparseCoding(PatchNetwork):
         return Priors(self.nonlocal_prior, self.similar)
 
 
-def _padded_to_grid(images: Tensor, patch_size: int, stride: int) -> Tensor:
-    """Images with rows and columns repeated by reflection at the end, until a regular grid of patches ends there."""
-    height, width = images.shape[-2:]
-    return F.pad(images, (0, (patch_size - width) % stride, 0, (patch_size - height) % stride), mode="reflect")
+def _within(window: tuple[slice, slice], image: Tensor) -> tuple[slice, slice]:
+    """The part of the window that lies on the image."""
+    rows, cols = window
+    return slice(rows.start, min(rows.stop, image.shape[-2])), slice(cols.start, min(cols.stop, image.shape[-1]))
+
+
+def _filled(window: Tensor, size: tuple[int, int]) -> Tensor:
+    """A window that the end of the image has cut short, mirrored there until it has its `size` again."""
+    short = size[1] - window.shape[-1], size[0] - window.shape[-2]
+    return F.pad(window, (0, short[0], 0, short[1]), mode="reflect") if any(short) else window
 
 
 def _upsampled(coarse: Tensor, rows: slice, cols: slice) -> Tensor:

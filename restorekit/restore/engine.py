@@ -113,10 +113,9 @@ def restore_array(
     started = time.perf_counter()
     try:
         network = network.to(device)
-        observed = None if mask is None else _batch(mask.astype(np.float32), device).expand(-1, channels, -1, -1)
-        estimate, tiles = restore_batch(_batch(pixels, device), level, network, settings, observed)
-        result = estimate[0, 0] if pixels.ndim == 2 else estimate[0].permute(1, 2, 0)
-        restored: NDArray[np.float32] = result.cpu().numpy()
+        observed = None if mask is None else as_batch(mask.astype(np.float32), device).expand(-1, channels, -1, -1)
+        estimate, tiles = restore_batch(as_batch(pixels, device), level, network, settings, observed)
+        restored = as_pixels(estimate, pixels.ndim)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
     return restored, RunReport(str(device), tiles, time.perf_counter() - started)
@@ -145,10 +144,17 @@ def restore_batch(
     return sums.div_(covered).clamp_(0, 1)[..., :height, :width], tiles
 
 
-def _batch(pixels: NDArray[np.float32], device: torch.device) -> Tensor:
+def as_batch(pixels: NDArray[np.float32], device: torch.device) -> Tensor:
     """[H, W] or [H, W, C] as [1, C, H, W]."""
     image = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
-    return image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None].contiguous()
+    return image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None]
+
+
+def as_pixels(images: Tensor, dimensions: int) -> NDArray[np.float32]:
+    """The first of images [B, C, H, W] as [H, W], its first channel, or [H, W, C], by the number of dimensions."""
+    image = images[0, 0] if dimensions == 2 else images[0].permute(1, 2, 0)
+    pixels: NDArray[np.float32] = image.cpu().numpy()
+    return pixels
 
 
 def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
