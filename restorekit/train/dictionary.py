@@ -31,7 +31,7 @@ def learn_dictionary(
     except ImportError as error:
         raise MissingExtraError("training needs scikit-learn: pip install 'restorekit[train]'") from error
     crops = random_crops(images, patch_size, settings.patches, generator)
-    patches = extract_patches(crops, patch_size)[..., 0]
+    patches = extract_patches(crops, patch_size)[:, 0]
     patches = patches - patches.mean(1, keepdim=True)
     patches = patches[patches.square().mean(1).sqrt() > LEAST_CONTRAST]
     if len(patches) < atoms:
