@@ -26,7 +26,7 @@ class Similarities:
     own: Tensor
 
     def average(self, values: Tensor, rows: slice) -> Tensor:
-        """sum_{j != i} a_ij v_j for the patches i in `rows`, a_ij = Sigma_ij / sum_l Sigma_il: [B, N, p] -> [B, n, p]."""
+        """sum_{j != i} a_ij v_j of the patches i in `rows`, a_ij = Sigma_ij / sum_l Sigma_il: [B, N, p], [B, n, p]."""
         return average_over_similar(values, self.peers[:, rows], self.values[:, rows] * self.own[:, rows])
 
 

@@ -28,7 +28,11 @@ def test_colour_pictures_get_the_colour_model_and_depth_stays(run):
     result = run("denoise", "a.png", "b.tif", "c.tif", "--sigma", "8.5", "-o", "clean", "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.code == 0
-    assert [line["model"] for line in lines] == ["denoise-color-groupsc", "denoise-gray-groupsc", "denoise-gray-groupsc"]
+    assert [line["model"] for line in lines] == [
+        "denoise-color-groupsc",
+        "denoise-gray-groupsc",
+        "denoise-gray-groupsc",
+    ]
     pictures = [read_picture(Path(line["output"])) for line in lines]
     assert [picture.pixels.dtype.name for picture in pictures] == ["uint8", "uint16", "float32"]
     assert pictures[2].pixels.max() <= 1

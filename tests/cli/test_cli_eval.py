@@ -37,7 +37,10 @@ def test_models_and_qualities_are_repeatable_and_json_goes_to_standard_output(ru
     result = run("eval", "denoise", "--data", "data", "--sigma", "25", "--seed", "3", *options)
     assert (result.code, result.stderr) == (0, "")
     document = json.loads(result.stdout)
-    assert [entry["method"] for entry in document["results"]] == ["denoise-gray-groupsc (fast)", "denoise-gray-groupsc (best)"]
+    assert [entry["method"] for entry in document["results"]] == [
+        "denoise-gray-groupsc (fast)",
+        "denoise-gray-groupsc (best)",
+    ]
     assert document["seed"] == 3
 
 

@@ -45,7 +45,9 @@ def shelf(monkeypatch):
     models = {
         "tiny": LoadedModel(CARD, network(1), Path("tiny")),
         "denoise-gray-groupsc": LoadedModel(replace(CARD, name="denoise-gray-groupsc"), network(1), Path("gray")),
-        "denoise-color-groupsc": LoadedModel(replace(CARD, name="denoise-color-groupsc", channels=3), network(3), Path("color")),
+        "denoise-color-groupsc": LoadedModel(
+            replace(CARD, name="denoise-color-groupsc", channels=3), network(3), Path("color")
+        ),
     }
 
     def find(name, offline):
@@ -77,7 +79,9 @@ def test_a_model_of_another_task_or_channel_count(shelf):
     shelf["tiny"] = replace(shelf["tiny"], card=replace(CARD, task="demosaic"))
     with pytest.raises(ModelMismatchError, match="is a model to demosaic, not to denoise; denoise-gray-groupsc and"):
         Denoise(0.1, ModelChoice("denoise", "tiny"), RunSettings())
-    with pytest.raises(ModelMismatchError, match="a grey picture, but denoise-color-groupsc is a model for colour ones"):
+    with pytest.raises(
+        ModelMismatchError, match="a grey picture, but denoise-color-groupsc is a model for colour ones"
+    ):
         Denoise(0.1, ModelChoice("denoise", "denoise-color-groupsc"), RunSettings())(GREY)
 
 
