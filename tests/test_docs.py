@@ -37,7 +37,7 @@ def commands():
 
 
 def all_options(command):
-    own = {name for parameter in command.params for name in parameter.opts}
+    own = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return own.union(*(all_options(sub) for sub in getattr(command, "commands", {}).values()))
 
 

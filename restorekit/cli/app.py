@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from restorekit._version import __version__
+from restorekit.cli.cs_mri import cs_mri
 from restorekit.cli.deblock import deblock
+from restorekit.cli.deblur import deblur
 from restorekit.cli.degrade import degrade_app
 from restorekit.cli.demosaic import demosaic
 from restorekit.cli.denoise import denoise
 from restorekit.cli.errors import reported
 from restorekit.cli.evaluate import eval_app
 from restorekit.cli.models import models_app
+from restorekit.cli.superres import superres
 from restorekit.cli.train import train
 
 app = typer.Typer(
@@ -26,6 +29,9 @@ app = typer.Typer(
 app.command("denoise")(denoise)
 app.command("demosaic")(demosaic)
 app.command("deblock")(deblock)
+app.command("deblur")(deblur)
+app.command("superres")(superres)
+app.command("cs-mri")(cs_mri)
 app.add_typer(degrade_app, name="degrade")
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")

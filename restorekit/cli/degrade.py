@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restorekit.cli.images import run_on_files
+from restorekit.cli.cs_mri import SamplingOptions, mask_source
+from restorekit.cli.deblur import KERNEL, KERNEL_HELP
+from restorekit.cli.images import run_on_files, run_on_scans
 from restorekit.cli.options import FileOptions, MessageOptions, command
-from restorekit.cli.values import PATTERNS, parse_pattern, parse_simulated_sigma
+from restorekit.cli.values import (
+    BOUNDARIES,
+    PATTERNS,
+    parse_boundary,
+    parse_noise,
+    parse_pattern,
+    parse_simulated_sigma,
+)
+from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from restorekit.restore.batch import Operation
+    from restorekit.restore.scans import ScanOperation
 
 degrade_app = typer.Typer(no_args_is_help=True, help="Make images worse on purpose, for tests and demonstrations.")
 
@@ -95,6 +106,88 @@ def mosaic(
         return MakeMosaic(known)
 
     run_on_files(files, messages, make_operation, participle="mosaic", written_as={"jpeg": "png", "webp": "png"})
+
+
+@degrade_app.command("blur")
+@command
+def blur(
+    files: FileOptions,
+    kernel: Annotated[str, typer.Option("--kernel", metavar=KERNEL, help=KERNEL_HELP)],
+    messages: MessageOptions,
+    noise: Annotated[
+        str,
+        typer.Option("--noise", metavar="NUMBER", help="Standard deviation of noise to add, on the scale 0..255."),
+    ] = "0",
+    boundary: Annotated[
+        str,
+        typer.Option(
+            "--boundary",
+            metavar="|".join(BOUNDARIES),
+            autocompletion=lambda: list(BOUNDARIES),
+            help="What lies beyond the edges: open, the mirror image; circular, the image again, as in the papers.",
+        ),
+    ] = BOUNDARIES[0],
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="The same seed makes the same noise, for every image.")
+    ] = 0,
+) -> None:
+    """Blur images by a kernel, and add noise: IMG.png becomes IMG_blurred.png beside it.
+
+    Integer images are rounded and clipped to their depth; float images keep what noise leads outside [0, 1].
+    """
+    level = parse_noise(noise)
+    edges = parse_boundary(boundary)
+
+    def make_operation() -> Operation:
+        from restorekit.restore.degrade import Blur
+        from restorekit.restore.kernel import parse_kernel
+
+        return Blur(parse_kernel(kernel), level, seed, edges)
+
+    run_on_files(files, messages, make_operation, participle="blurred")
+
+
+@degrade_app.command("downsample")
+@command
+def downsample(
+    files: FileOptions,
+    scale: Annotated[
+        int, typer.Option("--scale", metavar="2|3|4", min=2, max=4, help="How many times less high and wide.")
+    ],
+    messages: MessageOptions,
+) -> None:
+    """Make images small by bicubic interpolation without antialiasing: IMG.png becomes IMG_small.png beside it.
+
+    Sides are cut to multiples of the scale at the bottom and right.
+    """
+
+    def make_operation() -> Operation:
+        from restorekit.restore.degrade import Downsample
+
+        return Downsample(scale)
+
+    run_on_files(files, messages, make_operation, participle="small")
+
+
+@degrade_app.command("kspace")
+@command
+def kspace(files: FileOptions, sampling: SamplingOptions, messages: MessageOptions) -> None:
+    """Sample the k-space of grey images, as an MRI scanner does: IMG.png becomes IMG_kspace.npy beside it.
+
+    Complex, zero where it is not sampled by --mask or --simulate, zero frequency in the middle.
+    """
+    source = mask_source(sampling)
+    if source is None:
+        raise UsageError("name what to sample: --simulate radial:0.3 or --mask FILE")
+    from restorekit.image import supported_suffixes
+    from restorekit.restore.scans import ScanFiles
+
+    def make_operation() -> ScanOperation:
+        from restorekit.restore.scans import SamplePicture
+
+        return SamplePicture(source, sampling.noise / 255, sampling.seed, files.max_pixels)
+
+    run_on_scans(files, messages, make_operation, participle="kspace", kind=ScanFiles(supported_suffixes, ".npy"))
 
 
 def _every_format_as_jpeg() -> Mapping[str, str]:

@@ -73,6 +73,7 @@ def run_evaluation(
     make_method: Callable[[ModelChoice, RunSettings], Method[_L]],
     *,
     seed: int = 0,
+    prior: str | None = None,
 ) -> None:
     """Measure baselines and models, show the table, write JSON and page.
 
@@ -83,6 +84,7 @@ def run_evaluation(
         baselines: methods that come first in the table.
         make_method: a model at one quality as a method, or an error if it was not made for these levels.
         seed: of what the degradation draws at random.
+        prior: the task that models are made for which serve as priors; None if they are made for this very task.
 
     Raises:
         RestorekitError: nothing could be measured, or the figures not be written.
@@ -96,7 +98,7 @@ def run_evaluation(
     settings = [parse_settings(quality, options.device, options.tile) for quality in options.quality or ["balanced"]]
     device = str(resolve_device(options.device))
     names: list[str] | list[None] = options.model or [None]
-    choices = [ModelChoice(degradation.task, name, offline=options.offline) for name in names]
+    choices = [ModelChoice(prior or degradation.task, name, offline=options.offline) for name in names]
     methods = [*baselines, *(make_method(choice, setting) for choice in choices for setting in settings)]
     with EvaluationReporter(messages) as reporter:
         evaluation = evaluate_methods(

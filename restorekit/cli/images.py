@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -16,8 +16,13 @@ from restorekit.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from restorekit.cli.report import BatchReporter
-    from restorekit.restore.batch import Operation
+    from restorekit.restore.batch import Operation, Outcome
+    from restorekit.restore.kinds import FileKind
     from restorekit.restore.plan import Existing, Plan
+    from restorekit.restore.scans import ScanFiles, ScanOperation
+
+Streams = tuple[BinaryIO, BinaryIO]
+"""Standard input and standard output, as bytes."""
 
 
 def run_on_files(
@@ -36,8 +41,8 @@ def run_on_files(
         messages: how much to say.
         make_operation: loads the model; called once it is certain that there is something to do.
         participle: what the operation makes of a picture, for the names of outputs: `denoised`, `noisy`.
-        written_as: see `plan_batch`.
-        camera_raw: whether RAW files are read; see `plan_batch`.
+        written_as: see `PictureFiles`.
+        camera_raw: whether RAW files are read.
 
     Raises:
         typer.Exit: some inputs failed.
@@ -45,27 +50,60 @@ def run_on_files(
 
     """
     existing = _existing(files)
-    from restorekit.cli.report import BatchReporter
     from restorekit.restore.batch import BatchSettings, run_batch
+    from restorekit.restore.kinds import PictureFiles
     from restorekit.restore.plan import plan_batch
 
-    plan = plan_batch(
-        files.inputs,
-        files.output,
-        operation=participle,
-        existing=existing,
-        written_as=written_as,
-        camera_raw=camera_raw,
-    )
+    kind = PictureFiles(written_as, camera_raw)
+    plan = plan_batch(files.inputs, files.output, operation=participle, existing=existing, kind=kind)
     _check_streams(plan, files)
+
+    def run(streams: Streams) -> Iterator[Outcome]:
+        settings = BatchSettings(existing, files.strip_metadata, files.max_pixels, kind)
+        return run_batch(plan, make_operation(), settings, *streams)
+
+    _work_through(plan, files, messages, kind, run)
+
+
+def run_on_scans(
+    files: FileOptions,
+    messages: MessageOptions,
+    make_operation: Callable[[], ScanOperation],
+    *,
+    participle: str,
+    kind: ScanFiles,
+) -> None:
+    """As `run_on_files`, where k-space is read or written; `kind` says which."""
+    existing = _existing(files)
+    from restorekit.restore.plan import plan_batch
+    from restorekit.restore.scans import run_scans
+
+    plan = plan_batch(files.inputs, files.output, operation=participle, existing=existing, kind=kind)
+    _check_streams(plan, files)
+
+    def run(streams: Streams) -> Iterator[Outcome]:
+        return run_scans(plan, make_operation(), existing, kind, *streams)
+
+    _work_through(plan, files, messages, kind, run)
+
+
+def _work_through(
+    plan: Plan,
+    files: FileOptions,
+    messages: MessageOptions,
+    kind: FileKind,
+    run: Callable[[Streams], Iterator[Outcome]],
+) -> None:
+    """Report the outcomes of `run`, called once it is certain that there is something to do, or what it would do."""
+    from restorekit.cli.report import BatchReporter
+
     if files.dry_run or not plan.jobs:
         with BatchReporter(plan, messages, json_lines=files.json_lines) as reporter:
-            _announce(plan, existing, reporter)
+            _announce(plan, _existing(files), kind, reporter)
     else:
-        operation = make_operation()
-        settings = BatchSettings(existing, files.strip_metadata, files.max_pixels, written_as, camera_raw)
+        outcomes = run((_bytes_of(sys.stdin), _bytes_of(sys.stdout)))
         with BatchReporter(plan, messages, json_lines=files.json_lines) as reporter:
-            for outcome in run_batch(plan, operation, settings, _bytes_of(sys.stdin), _bytes_of(sys.stdout)):
+            for outcome in outcomes:
                 reporter.report(outcome)
     if reporter.failed:
         raise typer.Exit(FAILED)
@@ -101,13 +139,13 @@ def _check_streams(plan: Plan, files: FileOptions) -> None:
             raise UsageError("standard output is closed or a terminal; redirect it to a file, or name one with -o")
 
 
-def _announce(plan: Plan, existing: Existing, reporter: BatchReporter) -> None:
+def _announce(plan: Plan, existing: Existing, kind: FileKind, reporter: BatchReporter) -> None:
     from restorekit.restore.batch import Failed, Skipped, is_finished
     from restorekit.restore.plan import Existing
 
     for job in plan.jobs:
         try:
-            finished = existing is Existing.SKIP and is_finished(job)
+            finished = existing is Existing.SKIP and is_finished(job, kind)
         except OutputError as error:
             reporter.report(Failed(job, error))
             continue

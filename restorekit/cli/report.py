@@ -100,7 +100,6 @@ class BatchReporter:
             facts.append(f"{restored.tiles} tiles on {restored.device}")
         what = f" ({', '.join(facts)})" if facts else ""
         self.say(f"{done.job.source_name} -> {done.job.target_name}{what}")
-        megapixels = restored.picture.pixels.shape[0] * restored.picture.pixels.shape[1] / 1e6
         self._write_json(
             status="done",
             input=_input_field(done.job),
@@ -108,7 +107,7 @@ class BatchReporter:
             model=restored.model,
             **{name: round(value, 4) if isinstance(value, float) else value for name, value in restored.parameters},
             seconds=None if restored.seconds is None else round(restored.seconds, 4),
-            megapixels_per_second=round(megapixels / restored.seconds, 4) if restored.seconds else None,
+            megapixels_per_second=round(restored.megapixels / restored.seconds, 4) if restored.seconds else None,
             tiles=restored.tiles,
             device=restored.device,
             notes=list(done.notes),

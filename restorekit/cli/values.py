@@ -9,12 +9,17 @@ from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
     from restorekit.physics.mosaic import BayerPattern
+    from restorekit.physics.sampling import Sampling
+    from restorekit.restore.boundary import Boundary
     from restorekit.restore.engine import RunSettings
 
 AUTO = "auto"
 
 PATTERNS = ("rggb", "bggr", "grbg", "gbrg")
 """The values of `BayerPattern`, known before torch is loaded."""
+
+BOUNDARIES = ("open", "circular")
+"""The values of `Boundary`, likewise."""
 
 
 def parse_sigma(text: str) -> float:
@@ -28,6 +33,17 @@ def parse_simulated_sigma(text: str) -> float:
     sigma = _positive(text, usable)
     if sigma > 255:
         raise UsageError(f"sigma {text} is not a noise level; use {usable}")
+    return sigma / 255
+
+
+def parse_noise(text: str) -> float:
+    """A noise level on the scale 0..255, which may be 0, as one in [0, 1]."""
+    try:
+        sigma = float(text)
+    except ValueError:
+        sigma = math.nan
+    if not 0 <= sigma <= 255:
+        raise UsageError(f"noise {text} is not a noise level; use a number from 0 to 255")
     return sigma / 255
 
 
@@ -49,6 +65,29 @@ def parse_pattern(text: str) -> BayerPattern:
         known = ", ".join(PATTERNS)
         raise UsageError(f"--pattern {text}: use one of {known}, the colours of the first 2x2 pixels")
     return BayerPattern(text.lower())
+
+
+def parse_sampling(text: str, option: str) -> Sampling:
+    """A pattern and a share of k-space, such as radial:0.3."""
+    from restorekit.physics.sampling import Pattern, Sampling
+
+    pattern, _, share = text.partition(":")
+    try:
+        return Sampling(Pattern(pattern), float(share))
+    except ValueError:
+        known = ", ".join(f"{known.value}:0.3" for known in Pattern)
+        raise UsageError(
+            f"{option} {text}: name a pattern and the share of k-space to sample, one of {known}"
+        ) from None
+
+
+def parse_boundary(text: str) -> Boundary:
+    """What lies beyond the edges."""
+    from restorekit.restore.boundary import Boundary
+
+    if text not in BOUNDARIES:
+        raise UsageError(f"--boundary {text}: use one of {', '.join(BOUNDARIES)}")
+    return Boundary(text)
 
 
 def parse_pixel(text: str) -> tuple[int, int]:

@@ -3,24 +3,30 @@
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
 from restorekit.evaluate.bench import CropSettings, Progress, evaluate_methods
 from restorekit.evaluate.deblock import DEBLOCK_BASELINES, JpegCompression, deblock_baseline
+from restorekit.evaluate.deblur import DEBLUR_BASELINES, GaussianBlur, deblur_baseline
 from restorekit.evaluate.degradation import Degradation, Method
 from restorekit.evaluate.demosaic import DEMOSAICKERS, BayerMosaic, Demosaicker, demosaicker
 from restorekit.evaluate.denoise import GaussianNoise
 from restorekit.evaluate.record import record_measurements
 from restorekit.evaluate.report import write_report
 from restorekit.evaluate.result import Crop, Evaluation, Level, MethodResult, Panel, Score, Skipped
+from restorekit.evaluate.superres import ENLARGERS, BicubicDownsampling, enlarger
 
 __all__ = [
     "BASELINES",
     "DEBLOCK_BASELINES",
+    "DEBLUR_BASELINES",
     "DEMOSAICKERS",
+    "ENLARGERS",
     "Baseline",
     "BayerMosaic",
+    "BicubicDownsampling",
     "Crop",
     "CropSettings",
     "Degradation",
     "Demosaicker",
     "Evaluation",
+    "GaussianBlur",
     "GaussianNoise",
     "JpegCompression",
     "Level",
@@ -32,7 +38,9 @@ __all__ = [
     "Skipped",
     "baseline",
     "deblock_baseline",
+    "deblur_baseline",
     "demosaicker",
+    "enlarger",
     "evaluate_methods",
     "record_measurements",
     "write_report",

@@ -171,7 +171,10 @@ class _Bench(Generic[_L]):
         if clean.ndim not in self._warm:
             self._warm.add(clean.ndim)
             level = self._degradation.levels[0]
-            observed = self._degradation.observe(clean[:WARM_UP_SIZE, :WARM_UP_SIZE].copy(), level, 0)
+            try:
+                observed = self._degradation.observe(clean[:WARM_UP_SIZE, :WARM_UP_SIZE].copy(), level, 0)
+            except UnsupportedImageError:  # of one size only, such as a mask in a file
+                observed = self._degradation.observe(clean, level, 0)
             for method in self._methods:
                 method(observed, level)
 

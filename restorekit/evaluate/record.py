@@ -22,11 +22,13 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
 
     Raises:
         WeightsError: the weights file is damaged. UsageError: the JSON is no evaluation, or not of this model, or tells
-            levels apart that a card does not (patterns of a mosaic).
+            levels apart that a card does not (patterns of a mosaic), or is of another task, in which the model was a
+            prior.
     """
     card, tensors = load_weights(weights)
     try:
         document = json.loads(evaluation.read_text("utf-8"))
+        task = document["task"]
         found = [
             Measurement(
                 document["dataset"],
@@ -40,6 +42,8 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{show_path(evaluation)} is not the JSON of an evaluation ({error})") from error
+    if task != card.task:
+        raise UsageError(f"{show_path(evaluation)} measures how to {task}, and {card.name} is a model to {card.task}")
     if not found:
         raise UsageError(
             f"{show_path(evaluation)} has no figures for {card.name}; evaluate it with --model {card.name}"

@@ -27,7 +27,7 @@ def read_picture(source: Path | bytes, *, max_pixels: int | None = None, camera_
     RAW file where rawpy is not installed.
     """
     try:
-        data = _read_bytes(source) if isinstance(source, Path) else source
+        data = read_bytes(source) if isinstance(source, Path) else source
         if camera_raw and is_raw(data, source.suffix if isinstance(source, Path) else ""):
             return decode_raw(data, max_pixels)
         picture = _decode(data, max_pixels)
@@ -62,7 +62,8 @@ def show_path(path: Path) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file. Raises UnreadableImageError, which does not name it."""
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):

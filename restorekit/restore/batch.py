@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,6 @@ from restorekit.image import (
     Picture,
     check_encodable,
     check_output,
-    decodes,
     encode_picture,
     file_format_of,
     output_suffix_for,
@@ -27,26 +27,46 @@ from restorekit.image import (
     write_picture,
 )
 from restorekit.image.formats import FORMATS
+from restorekit.restore.kinds import FileKind, PictureFiles
 from restorekit.restore.plan import Existing, Job, Plan
 
 
-@dataclass(frozen=True)
-class Restored:
-    """What an operation made of one picture; None where it has no such thing.
+@dataclass(frozen=True, kw_only=True)
+class Account(ABC):
+    """How an output was made, for the user; None where there is no such thing.
 
-    parameters: names and values of what it worked with, on the scale of users: ("sigma", 25.0), ("pattern", "rggb").
-    seconds: the network's time alone. notes: remarks for the user. jpeg: what to compress where the output is a JPEG,
-    and the quality factor, so that an operation which compresses does so once; None writes `picture` at high quality.
+    model: its name. parameters: names and values of what was worked with, on the scale of users: ("sigma", 25.0),
+    ("pattern", "rggb"). device, tiles: of the network. seconds: of the network alone. notes: remarks.
     """
 
-    picture: Picture
     model: str | None = None
     parameters: tuple[tuple[str, float | str], ...] = ()
     device: str | None = None
     tiles: int | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def megapixels(self) -> float:
+        """Of the output."""
+
+
+@dataclass(frozen=True)
+class Restored(Account):
+    """What an operation made of one picture.
+
+    jpeg: what to compress where the output is a JPEG, and the quality factor, so that an operation which compresses
+    does so once; None writes `picture` at high quality.
+    """
+
+    picture: Picture
     jpeg: tuple[Picture, int] | None = None
+
+    @property
+    def megapixels(self) -> float:
+        """Of the picture."""
+        return float(self.picture.pixels.shape[0] * self.picture.pixels.shape[1]) / 1e6
 
 
 Operation = Callable[[Picture], Restored]
@@ -54,10 +74,10 @@ Operation = Callable[[Picture], Restored]
 
 @dataclass(frozen=True)
 class Done:
-    """A picture that was written to `job.target`. `notes`: all remarks, of reading, restoring and writing."""
+    """A file that was written to `job.target`. `notes`: all remarks, of reading, restoring and writing."""
 
     job: Job
-    restored: Restored
+    restored: Account
     notes: tuple[str, ...]
 
 
@@ -83,28 +103,31 @@ Outcome = Done | Skipped | Failed
 class BatchSettings:
     """How files are read and written.
 
-    `max_pixels`: None is Pillow's decompression-bomb limit. `written_as`: as `plan_batch` has it, for streams.
-    `camera_raw`: RAW files are read too, as mosaics.
+    `max_pixels`: None is Pillow's decompression-bomb limit. `kind`: which formats are read and written.
     """
 
     existing: Existing = Existing.KEEP
     strip_metadata: bool = False
     max_pixels: int | None = None
-    written_as: Mapping[str, str] = field(default_factory=dict)
-    camera_raw: bool = False
+    kind: PictureFiles = field(default_factory=PictureFiles)
 
 
 def run_batch(
     plan: Plan, operation: Operation, settings: BatchSettings, stdin: BinaryIO, stdout: BinaryIO
 ) -> Iterator[Outcome]:
-    """Work through the plan's jobs; one outcome each, in their order. Refusals of the plan are not repeated.
-
-    A picture that fails does not stop the others. Only an interrupt, and BrokenPipeError from `stdout`, end the batch.
-    """
+    """Work through the plan's jobs; see `run_jobs`."""
     taken = {job.target for job in plan.jobs}
+    return run_jobs(plan, lambda job: _run_job(job, operation, settings, taken, stdin, stdout))
+
+
+def run_jobs(plan: Plan, work: Callable[[Job], Outcome]) -> Iterator[Outcome]:
+    """Do the work on each job; one outcome each, in their order. Refusals of the plan are not repeated.
+
+    A job that fails does not stop the others. Only an interrupt, and BrokenPipeError from standard output, end it all.
+    """
     for job in plan.jobs:
         try:
-            yield _run_job(job, operation, settings, taken, stdin, stdout)
+            yield work(job)
         except BrokenPipeError:
             raise
         except MemoryError:
@@ -123,13 +146,12 @@ def scale_notes(picture: Picture) -> tuple[str, ...]:
     return (f"values from {low:.4g} to {high:.4g} were taken as [0, 1], as floats are; what was outside is cut off",)
 
 
-def is_finished(job: Job) -> bool:
-    """Whether the output is there and is a complete picture. Raises OutputError if it cannot be of our making."""
+def is_finished(job: Job, kind: FileKind) -> bool:
+    """Whether the output is there and is complete. Raises OutputError if it cannot be of our making."""
     if job.target is None or not job.target.exists():
         return False
     try:
-        # Its size is no reason to distrust an output, so the bomb limit does not apply.
-        return decodes(job.target, max_pixels=2**62)
+        return kind.is_complete(job.target)
     except UnsupportedImageError as error:
         raise OutputError(f"{error}; it is in the way of an output, and only --overwrite replaces it") from error
 
@@ -143,23 +165,23 @@ def _run_job(
     stdout: BinaryIO,
 ) -> Outcome:
     skip, overwrite = settings.existing is Existing.SKIP, settings.existing is not Existing.KEEP
-    if skip and is_finished(job):
+    if skip and is_finished(job, settings.kind):
         return Skipped(job)
-    source = _read_stream(stdin) if job.source is None else job.source
-    picture = read_picture(source, max_pixels=settings.max_pixels, camera_raw=settings.camera_raw)
+    source = read_stream(stdin) if job.source is None else job.source
+    picture = read_picture(source, max_pixels=settings.max_pixels, camera_raw=settings.kind.camera_raw)
     notes = picture.notes
     if job.target is None:
         file_format, note = _stream_format(picture, settings)
         restored = operation(picture)
         written, quality = _to_write(restored, file_format)
         data = encode_picture(written, file_format, strip_metadata=settings.strip_metadata, jpeg_quality=quality)
-        _write_stream(stdout, data)
+        write_stream(stdout, data)
         return Done(job, restored, (*notes, *note, *restored.notes))
     job, note = _settle_suffix(job, picture, settings, taken)
-    if note and skip and is_finished(job):
+    if note and skip and is_finished(job, settings.kind):
         return Skipped(job)
     assert job.target is not None
-    _prepare_folder(job.target.parent)
+    prepare_folder(job.target.parent)
     check_output(job.target, overwrite=overwrite)
     restored = operation(picture)
     written, quality = _to_write(restored, file_format_of(job.target))
@@ -200,7 +222,7 @@ def _settle_suffix(
 def _stream_format(picture: Picture, settings: BatchSettings) -> tuple[str, tuple[str, ...]]:
     """The format planned for the input's own, or one that can hold the picture, with a remark."""
     file_format = picture.metadata.file_format
-    file_format = settings.written_as.get(file_format, file_format)
+    file_format = settings.kind.written_as.get(file_format, file_format)
     try:
         check_encodable(picture, file_format, strip_metadata=settings.strip_metadata)
     except UnsupportedImageError as error:
@@ -210,21 +232,24 @@ def _stream_format(picture: Picture, settings: BatchSettings) -> tuple[str, tupl
     return file_format, ()
 
 
-def _prepare_folder(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of an output. Raises OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{show_path(folder)}: cannot be made a folder ({error.strerror})") from error
 
 
-def _read_stream(stdin: BinaryIO) -> bytes:
+def read_stream(stdin: BinaryIO) -> bytes:
+    """All of standard input. Raises UnreadableImageError where there is nothing."""
     data = stdin.read()
     if not data:
         raise UnreadableImageError("standard input is empty; pipe an image into it")
     return data
 
 
-def _write_stream(stdout: BinaryIO, data: bytes) -> None:
+def write_stream(stdout: BinaryIO, data: bytes) -> None:
+    """All to standard output, at once. Raises OutputError, or BrokenPipeError where nobody reads."""
     try:
         stdout.write(data)
         stdout.flush()

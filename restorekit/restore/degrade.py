@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from restorekit.errors import UnsupportedImageError
 from restorekit.image import Picture, recompress
 from restorekit.noise import add_gaussian_noise
+from restorekit.physics.blur import CircularBlur
+from restorekit.physics.decimation import bicubic_decimation
 from restorekit.physics.mosaic import BayerPattern, bayer_mask
 from restorekit.restore.batch import Restored
+from restorekit.restore.boundary import Boundary, extend_periodic
+from restorekit.restore.deblur import check_kernel
+from restorekit.restore.engine import as_batch, as_pixels
+from restorekit.restore.superres import resized, shrink_bicubic
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,8 @@ class AddNoise:
     def __call__(self, picture: Picture) -> Restored:
         """The picture with noise."""
         noisy = add_gaussian_noise(picture.to_float(), self.sigma, self.seed)
-        known = (("sigma", 255 * self.sigma),)
-        if picture.pixels.dtype.kind == "f":
-            worse = replace(picture, pixels=noisy.astype(picture.pixels.dtype))
-            return Restored(worse, parameters=known)
-        note = f"noise rounded and clipped to {8 * picture.pixels.itemsize} bits"
-        return Restored(picture.with_float(noisy), parameters=known, notes=(note,))
+        worse, notes = _with_noisy(picture, noisy)
+        return Restored(worse, parameters=(("sigma", 255 * self.sigma),), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -76,3 +81,64 @@ class MakeMosaic:
         mosaic = picture.pixels[observed].reshape(height, width)
         metadata = replace(picture.metadata, icc=b"")
         return Restored(Picture(mosaic, metadata), parameters=(("pattern", self.pattern.value),), notes=notes)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """y = k * x + sigma n: convolution with a normalised kernel [kh, kw], and noise as `AddNoise` has it.
+
+    boundary: with OPEN, a picture is continued by its mirror image.
+    """
+
+    kernel: Tensor
+    sigma: float
+    seed: int
+    boundary: Boundary
+
+    def __call__(self, picture: Picture) -> Restored:
+        """The picture blurred. Raises UsageError if the kernel is larger."""
+        height, width = picture.pixels.shape[:2]
+        check_kernel(self.kernel, picture.pixels.shape)
+        x = as_batch(picture.to_float(), torch.device("cpu"))
+        if self.boundary is Boundary.OPEN:
+            x = extend_periodic(x, 2 * max(self.kernel.shape))
+        blurred = as_pixels(CircularBlur(self.kernel).A(x)[..., :height, :width], picture.pixels.ndim)
+        known = (("noise", 255 * self.sigma),)
+        if self.sigma == 0:
+            return Restored(picture.with_float(blurred), parameters=known)
+        worse, notes = _with_noisy(picture, add_gaussian_noise(blurred, self.sigma, self.seed))
+        return Restored(worse, parameters=known, notes=notes)
+
+
+@dataclass(frozen=True)
+class Downsample:
+    """torch's bicubic interpolation by 1 / scale, a = -0.75, without antialiasing: what `Superres` takes back.
+
+    scale: 2, 3 or 4.
+
+    Raises:
+        UsageError: another scale.
+    """
+
+    scale: int
+
+    def __post_init__(self) -> None:
+        bicubic_decimation(self.scale)
+
+    def __call__(self, picture: Picture) -> Restored:
+        """The picture made small. Raises UnsupportedImageError if there is nothing left of it."""
+        height, width = picture.pixels.shape[:2]
+        if min(height, width) < self.scale:
+            raise UnsupportedImageError(f"{width}x{height} pixels, of which one in {self.scale} leaves nothing")
+        small = resized(picture, lambda x: shrink_bicubic(x, self.scale))
+        notes: tuple[str, ...] = ()
+        if height % self.scale or width % self.scale:
+            notes = (f"cut to multiples of {self.scale}: {width - width % self.scale}x{height - height % self.scale}",)
+        return Restored(small, parameters=(("scale", self.scale),), notes=notes)
+
+
+def _with_noisy(picture: Picture, noisy: NDArray[np.float32]) -> tuple[Picture, tuple[str, ...]]:
+    """The picture with noisy pixels in its own depth, and a remark if that cuts noise off."""
+    if picture.pixels.dtype.kind == "f":
+        return replace(picture, pixels=noisy.astype(picture.pixels.dtype)), ()
+    return picture.with_float(noisy), (f"noise rounded and clipped to {8 * picture.pixels.itemsize} bits",)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 
 from restorekit.errors import ImageError, OutputError, RestorekitError, UnsupportedImageError, UsageError
-from restorekit.image import check_output, file_format_of, raw_suffixes, show_path, supported_suffixes
-from restorekit.image.formats import FORMATS
+from restorekit.image import check_output, show_path
+from restorekit.restore.kinds import FileKind, PictureFiles
 
 STREAM = "-"
 """The name of standard input among the inputs, and of standard output as the output."""
@@ -57,6 +55,9 @@ class Refusal:
     error: RestorekitError
 
 
+_PICTURES = PictureFiles()
+
+
 @dataclass(frozen=True)
 class Plan:
     """The jobs in their order, the inputs that fail already now, and remarks for the user."""
@@ -72,20 +73,18 @@ def plan_batch(
     *,
     operation: str,
     existing: Existing,
-    written_as: Mapping[str, str] = MappingProxyType({}),
-    camera_raw: bool = False,
+    kind: FileKind = _PICTURES,
 ) -> Plan:
     """Pair every input with its output.
 
     Args:
-        inputs: files, folders (searched with their subfolders for the suffixes of pictures) or one `-`.
+        inputs: files, folders (searched with their subfolders for the suffixes of that kind) or one `-`.
         output: the output file for one input file; the output folder for several, for a folder, and where it is one or
             ends in a slash. `-` is standard output. None puts `NAME_operation.SUFFIX` beside a file `NAME.SUFFIX` and
             a tree `FOLDER_operation` beside a folder `FOLDER`. In an output folder names stay as they are.
         operation: `denoised`, `noisy`, ...
         existing: what to do about outputs that are there.
-        written_as: formats to write another format for, where the output's name is not given: {"jpeg": "png"}.
-        camera_raw: look for RAW files in folders too.
+        kind: of the files.
 
     Raises:
         UsageError: inputs and output do not fit together, two inputs have one output, or an output is an input.
@@ -94,11 +93,11 @@ def plan_batch(
     if "" in inputs or output == "":
         raise UsageError("an empty name among the inputs or for the output; is a variable of the shell not set?")
     if STREAM in inputs or output == STREAM:
-        job = _stream_job(inputs, output)
+        job = _stream_job(inputs, output, kind)
         if job.target is not None:
             check_output(job.target, overwrite=existing is not Existing.KEEP)
         return Plan((job,))
-    search = _Search(operation, output, written_as, to_file=_is_output_file(inputs, output), camera_raw=camera_raw)
+    search = _Search(operation, output, kind, to_file=_is_output_file(inputs, output, kind))
     for name in inputs:
         search.add(Path(name))
     if existing is Existing.SKIP:
@@ -116,7 +115,7 @@ def plan_batch(
     return Plan(tuple(jobs), tuple(search.refusals), tuple(search.notes))
 
 
-def _stream_job(inputs: Sequence[str], output: str | None) -> Job:
+def _stream_job(inputs: Sequence[str], output: str | None, kind: FileKind) -> Job:
     if len(inputs) != 1:
         raise UsageError("standard input or output (-) carries one image; name no other input with it")
     from_stream, to_stream = inputs[0] == STREAM, output in (None, STREAM)
@@ -124,13 +123,13 @@ def _stream_job(inputs: Sequence[str], output: str | None) -> Job:
         raise UsageError(f"{show_path(Path(inputs[0]))} is a folder; standard output carries one image")
     if to_stream:
         return Job(None if from_stream else Path(inputs[0]), None)
-    if not _is_output_file(inputs, output):
+    if not _is_output_file(inputs, output, kind):
         raise UsageError(f"{output}: an image from standard input needs an output file, not a folder")
     assert output is not None
-    return Job(None, _named_output(output), named=True)
+    return Job(None, _named_output(output, kind), named=True)
 
 
-def _is_output_file(inputs: Sequence[str], output: str | None) -> bool:
+def _is_output_file(inputs: Sequence[str], output: str | None, kind: FileKind) -> bool:
     """Whether `output` names a file; raises UsageError if it should be a folder and cannot be one."""
     if output is None:
         return False
@@ -138,7 +137,7 @@ def _is_output_file(inputs: Sequence[str], output: str | None) -> bool:
         return False
     if len(inputs) == 1 and not _is_folder(Path(inputs[0])):
         return True
-    if os.path.lexists(output) or Path(output).suffix.lower() in supported_suffixes:
+    if os.path.lexists(output) or _can_be_written(Path(output), kind):
         what = "a folder" if len(inputs) == 1 else f"{len(inputs)} inputs"
         raise UsageError(
             f"{show_path(Path(output))} would be one file for {what}; name an output folder, as in -o clean/"
@@ -146,29 +145,32 @@ def _is_output_file(inputs: Sequence[str], output: str | None) -> bool:
     return False
 
 
-def _named_output(output: str) -> Path:
+def _can_be_written(path: Path, kind: FileKind) -> bool:
+    try:
+        kind.check_output(path)
+    except RestorekitError:
+        return False
+    return True
+
+
+def _named_output(output: str, kind: FileKind) -> Path:
     path = Path(output)
     if not path.suffix:
         raise UsageError(f"{show_path(path)}: name a file such as {path.name}.png, or a folder with a slash at its end")
     try:
-        file_format = file_format_of(path)
+        kind.check_output(path)
     except UnsupportedImageError as error:
         raise UsageError(f"{show_path(path)}: {error}") from None
-    if not FORMATS[file_format].depths:
-        raise UsageError(f"{show_path(path)}: {file_format.upper()} files are not written; name a .png or .tif file")
     return path
 
 
 class _Search:
     """Collects the jobs of one command line."""
 
-    def __init__(
-        self, operation: str, output: str | None, written_as: Mapping[str, str], *, to_file: bool, camera_raw: bool
-    ) -> None:
+    def __init__(self, operation: str, output: str | None, kind: FileKind, *, to_file: bool) -> None:
         self.operation = operation
-        self.written_as = written_as
-        self.suffixes = supported_suffixes | raw_suffixes if camera_raw else supported_suffixes
-        self.file = _named_output(output) if output is not None and to_file else None
+        self.kind = kind
+        self.file = _named_output(output, kind) if output is not None and to_file else None
         self.folder = Path(output) if output is not None and not to_file else None
         self.jobs: list[Job] = []
         self.refusals: list[Refusal] = []
@@ -180,9 +182,9 @@ class _Search:
         elif self.file is not None:
             self.jobs.append(Job(source, self.file, named=True))
         elif self.folder is not None:
-            self.jobs.append(Job(source, self.folder / _output_name(source, self.written_as)))
+            self.jobs.append(Job(source, self.folder / self.kind.output_name(source)))
         else:
-            name = _output_name(source, self.written_as)
+            name = self.kind.output_name(source)
             self.jobs.append(Job(source, source.with_name(f"{name.stem}_{self.operation}{name.suffix}")))
 
     def leave_out_outputs(self) -> None:
@@ -200,11 +202,11 @@ class _Search:
         target = self.folder or known.with_name(f"{known.name}_{self.operation}")
         pictures = list(self._pictures_in(folder, target))
         if not pictures:
-            kinds = ", ".join(sorted(self.suffixes))
+            kinds = ", ".join(sorted(self.kind.suffixes))
             self.refusals.append(Refusal(folder, ImageError(f"{show_path(folder)}: no pictures in it ({kinds})")))
         for picture in pictures:
             relative = picture.relative_to(folder)
-            self.jobs.append(Job(picture, target / relative.parent / _output_name(relative, self.written_as)))
+            self.jobs.append(Job(picture, target / relative.parent / self.kind.output_name(relative)))
 
     def _pictures_in(self, folder: Path, target: Path) -> Iterable[Path]:
         """Regular files with a picture's suffix, in order of name; hidden ones, which may be half written, are not."""
@@ -223,7 +225,7 @@ class _Search:
             folders[:] = kept
             for name in sorted(files):
                 path = Path(parent, name)
-                if name.startswith(".") or path.suffix.lower() not in self.suffixes:
+                if name.startswith(".") or path.suffix.lower() not in self.kind.suffixes:
                     continue
                 if path.is_file():
                     yield path
@@ -251,18 +253,6 @@ def _is_folder(path: Path) -> bool:
 def _identity(path: Path) -> tuple[int, int] | None:
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
-
-
-def _output_name(source: Path, written_as: Mapping[str, str]) -> Path:
-    """The file's name, with another suffix for another format: PNG for one that is not written, TIFF for RAW files."""
-    if source.suffix.lower() in raw_suffixes:
-        return Path(f"{source.stem}.tiff")
-    with suppress(UnsupportedImageError):
-        found = file_format_of(source)
-        wanted = written_as.get(found, found)
-        if FORMATS[wanted].depths:
-            return Path(source.name if wanted == found else f"{source.stem}{FORMATS[wanted].suffixes[0]}")
-    return Path(f"{source.stem}.png")
 
 
 def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:

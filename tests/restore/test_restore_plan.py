@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from restorekit.errors import OutputError, UsageError
+from restorekit.restore.kinds import PictureFiles
 from restorekit.restore.plan import Existing, Job, plan_batch
 
 
@@ -36,12 +37,12 @@ def test_output_goes_beside_the_input():
 
 def test_formats_that_are_written_as_others_change_their_suffix():
     touch("photos/a.JPG", "photos/x/b.jpeg", "c.png", "d.gif")
-    planned = plan("photos", "c.png", "d.gif", output="out/", written_as={"jpeg": "png", "gif": "jpeg"})
+    planned = plan("photos", "c.png", "d.gif", output="out/", kind=PictureFiles({"jpeg": "png", "gif": "jpeg"}))
     assert set(pairs(planned).values()) == {"out/a.png", "out/x/b.png", "out/c.png", "out/d.jpg"}
-    assert plan("photos/a.JPG", output="b.jpg", written_as={"jpeg": "png"}).jobs[0].target == Path("b.jpg")
+    assert plan("photos/a.JPG", output="b.jpg", kind=PictureFiles({"jpeg": "png"})).jobs[0].target == Path("b.jpg")
     touch("photos/a.png")
     with pytest.raises(UsageError, match=r"a\.JPG and photos/a\.png would both be written to"):
-        plan("photos", written_as={"jpeg": "png"})
+        plan("photos", kind=PictureFiles({"jpeg": "png"}))
 
 
 def test_several_inputs_without_output_go_beside_themselves():

@@ -1,0 +1,68 @@
+"""`restorekit deblur`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from restorekit.cli.images import run_on_files
+from restorekit.cli.iterations import IterationOptions, draw_trajectory, start_trajectory
+from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.values import AUTO, BOUNDARIES, parse_boundary, parse_noise, parse_settings
+
+if TYPE_CHECKING:
+    from restorekit.restore.batch import Operation
+
+KERNEL = "gaussian:SIGMA|motion:LENGTH,ANGLE|FILE"
+KERNEL_HELP = (
+    "What a point became: a Gaussian of so many pixels, a straight motion (degrees anticlockwise from the right), "
+    "or a grey picture or .npy array of odd sides, which is made to sum to 1."
+)
+
+
+@command
+def deblur(
+    files: FileOptions,
+    kernel: Annotated[str, typer.Option("--kernel", metavar=KERNEL, help=KERNEL_HELP)],
+    model: ModelOptions,
+    iterations: IterationOptions,
+    messages: MessageOptions,
+    noise: Annotated[
+        str,
+        typer.Option(
+            "--noise",
+            metavar="NUMBER|auto",
+            help="Standard deviation of the noise on the scale 0..255; auto estimates it on each image.",
+        ),
+    ] = AUTO,
+    boundary: Annotated[
+        str,
+        typer.Option(
+            "--boundary",
+            metavar="|".join(BOUNDARIES),
+            autocompletion=lambda: list(BOUNDARIES),
+            help="What lies beyond the edges: open, the scene goes on; circular, the image repeats.",
+        ),
+    ] = BOUNDARIES[0],
+) -> None:
+    """Sharpen images whose blur is known, with a denoiser as the judge of what images look like.
+
+    IMG.png becomes IMG_deblurred.png beside it, a folder becomes FOLDER_deblurred/ with the same tree in it.
+    """
+    level = None if noise == AUTO else parse_noise(noise)
+    edges = parse_boundary(boundary)
+    trajectory = start_trajectory(iterations, files)
+
+    def make_operation() -> Operation:
+        from restorekit.restore.choice import ModelChoice
+        from restorekit.restore.deblur import Deblur
+        from restorekit.restore.kernel import parse_kernel
+        from restorekit.restore.plug_and_play import PRIOR_TASK
+
+        settings = parse_settings(model.quality, model.device, model.tile)
+        models = ModelChoice(PRIOR_TASK, model.model, offline=model.offline)
+        return Deblur(parse_kernel(kernel), level, models, settings, edges, iterations.iterations, trajectory)
+
+    run_on_files(files, messages, make_operation, participle="deblurred")
+    draw_trajectory(trajectory, iterations, files)

@@ -1,0 +1,92 @@
+"""`restorekit eval cs-mri`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from restorekit.cli.evaluation import EvalOptions, run_evaluation
+from restorekit.cli.options import MessageOptions, command
+from restorekit.cli.values import parse_sampling
+from restorekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from restorekit.evaluate.cs_mri import CsMriArray, KspaceMask
+    from restorekit.restore.choice import ModelChoice
+    from restorekit.restore.engine import RunSettings
+
+_BASELINES = ("zero-filling", "tv")
+
+
+@command
+def eval_cs_mri(
+    options: EvalOptions,
+    messages: MessageOptions,
+    sampling: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sampling",
+            metavar="PATTERN:SHARE",
+            help="Which part of k-space to keep: radial, cartesian or random, and the share; repeatable.",
+        ),
+    ] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option("--mask", metavar="FILE", help="A mask to keep k-space by, .npy or picture; repeatable."),
+    ] = None,
+    centred: Annotated[
+        bool | None,
+        typer.Option("--centred/--not-centred", help="Where the masks have zero frequency (default: a guess)."),
+    ] = None,
+    noise: Annotated[
+        float,
+        typer.Option("--noise", metavar="NUMBER", min=0, max=255, help="Of k-space, on the image's scale 0..255."),
+    ] = 0.0,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", metavar="N", min=1, help="How often models denoise (default: 12).")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            metavar="|".join(_BASELINES),
+            autocompletion=lambda: list(_BASELINES),
+            help="A baseline to measure as well; repeatable. zero-filling takes the rest of k-space for zero.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of masks and noise.")] = 0,
+) -> None:
+    """Sample the k-space of clean grey images, reconstruct them by each method, compare: PSNR, SSIM and speed.
+
+    The table goes to standard error.
+    """
+    levels = _levels(sampling or [], mask or [], centred, seed)
+    from restorekit.evaluate.cs_mri import CsMriArray, KspaceSampling, cs_mri_baseline
+    from restorekit.restore.cs_mri import PRIOR_MODEL, CsMri
+    from restorekit.restore.plug_and_play import PRIOR_TASK
+
+    baselines = [cs_mri_baseline(name, noise / 255) for name in against or []]
+
+    def make_method(models: ModelChoice, settings: RunSettings) -> CsMriArray:
+        method = CsMri(models, settings, iterations)
+        method.check_noise(noise / 255)
+        return CsMriArray(method, noise / 255)
+
+    named = replace(options, model=options.model or [PRIOR_MODEL])
+    degradation = KspaceSampling(levels, noise / 255)
+    run_evaluation(named, messages, degradation, baselines, make_method, seed=seed, prior=PRIOR_TASK)
+
+
+def _levels(samplings: list[str], masks: list[Path], centred: bool | None, seed: int) -> tuple[KspaceMask, ...]:
+    if not samplings and not masks:
+        raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
+    from restorekit.evaluate.cs_mri import KspaceMask
+    from restorekit.image.mri import read_mask
+    from restorekit.restore.kspace import DrawnMask, MaskFile
+
+    drawn = [KspaceMask(text, DrawnMask(parse_sampling(text, "--sampling"), seed)) for text in samplings]
+    read = [KspaceMask(path.stem, MaskFile(read_mask(path), centred)) for path in masks]
+    return (*drawn, *read)

@@ -1,0 +1,54 @@
+"""`restorekit superres`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from restorekit.cli.images import run_on_files
+from restorekit.cli.iterations import IterationOptions, draw_trajectory, start_trajectory
+from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.values import AUTO, parse_noise, parse_settings
+
+if TYPE_CHECKING:
+    from restorekit.restore.batch import Operation
+
+
+@command
+def superres(
+    files: FileOptions,
+    scale: Annotated[
+        int, typer.Option("--scale", metavar="2|3|4", min=2, max=4, help="How many times as high and wide.")
+    ],
+    model: ModelOptions,
+    iterations: IterationOptions,
+    messages: MessageOptions,
+    noise: Annotated[
+        str,
+        typer.Option(
+            "--noise",
+            metavar="NUMBER|auto",
+            help="Standard deviation of the noise on the scale 0..255; auto estimates it on each image.",
+        ),
+    ] = "0",
+) -> None:
+    """Enlarge images, with a denoiser as the judge of what images look like.
+
+    IMG.png becomes IMG_enlarged.png beside it, a folder becomes FOLDER_enlarged/ with the same tree in it. Shrunk again
+    by bicubic interpolation without antialiasing, the result is the image that was given.
+    """
+    level = None if noise == AUTO else parse_noise(noise)
+    trajectory = start_trajectory(iterations, files)
+
+    def make_operation() -> Operation:
+        from restorekit.restore.choice import ModelChoice
+        from restorekit.restore.plug_and_play import PRIOR_TASK
+        from restorekit.restore.superres import Superres
+
+        settings = parse_settings(model.quality, model.device, model.tile)
+        models = ModelChoice(PRIOR_TASK, model.model, offline=model.offline)
+        return Superres(scale, level, models, settings, iterations.iterations, trajectory)
+
+    run_on_files(files, messages, make_operation, participle="enlarged")
+    draw_trajectory(trajectory, iterations, files)

@@ -1,0 +1,128 @@
+"""Compressed sensing MRI as something to measure: clean images of which only a part of k-space is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from restorekit.errors import UnsupportedImageError, UsageError
+from restorekit.evaluate.bench import SCORING
+from restorekit.evaluate.result import Level
+from restorekit.image import Picture
+from restorekit.physics.fourier import SampledFourier
+from restorekit.restore.cs_mri import CsMri, sampled_fourier, tv_reconstruction
+from restorekit.restore.kspace import MaskSource
+
+Image = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class KspaceMask:
+    """A level: which frequencies are kept, under a name such as `radial:0.3` or that of a file."""
+
+    name: str
+    source: MaskSource
+
+    def physics(self, height: int, width: int) -> SampledFourier:
+        """The operator for images of that size. Raises UnsupportedImageError where the mask is of another."""
+        return sampled_fourier(self.source.mask(height, width)[0], real=True)
+
+
+@dataclass(frozen=True)
+class KspaceSampling:
+    """The `Degradation` of a scan that measures a part of k-space; what is observed is k-space [2, H, W].
+
+    levels: masks. noise: standard deviation in k-space, in [0, 1].
+    """
+
+    levels: tuple[KspaceMask, ...]
+    noise: float = 0.0
+    task: str = "cs-mri"
+    axis: str = "mask"
+
+    @property
+    def protocol(self) -> str:
+        """What is done and measured."""
+        noise = "no noise is added" if self.noise == 0 else f"noise of {255 * self.noise:g} / 255 is added to k-space"
+        return (
+            f"Grey images, taken as real, are Fourier transformed (orthonormal) and sampled by the mask; {noise}. "
+            "Methods know the mask and that the image is real. " + SCORING
+        )
+
+    @property
+    def untouched(self) -> CsMriBaseline:
+        """What was not measured taken for zero."""
+        return cs_mri_baseline("zero-filling", self.noise)
+
+    def prepare(self, picture: Picture) -> Image:
+        """The grey image [H, W], of the size of every mask."""
+        if not picture.is_grey:
+            raise UnsupportedImageError("a colour picture; k-space is simulated of grey ones")
+        clean = picture.to_float()
+        for level in self.levels:
+            level.source.mask(*clean.shape)
+        return clean
+
+    def observe(self, clean: Image, level: KspaceMask, seed: int) -> Image:
+        """k-space [2, H, W] of real and imaginary parts, zero where it is not sampled."""
+        observed = level.physics(*clean.shape).observe(torch.from_numpy(clean)[None, None], self.noise, seed)
+        return np.asarray(observed[0].numpy(), np.float32)
+
+    def describe(self, level: KspaceMask) -> Level:
+        """Its name."""
+        return Level(level.name, level.name)
+
+
+@dataclass(frozen=True)
+class CsMriArray:
+    """A method to be measured at `KspaceSampling`."""
+
+    method: CsMri
+    noise: float
+
+    @property
+    def name(self) -> str:
+        """Such as `denoise-gray-sc (best)`."""
+        return self.method.name
+
+    def __call__(self, observed: Image, level: KspaceMask) -> Image:
+        """k-space [2, H, W] and its mask -> the image [H, W]."""
+        return _solved(observed, level, lambda physics, y: self.method(physics, y, self.noise)[0])
+
+
+@dataclass(frozen=True)
+class CsMriBaseline:
+    """A `Method` at `KspaceSampling`: k-space [2, H, W] and its mask -> the image [H, W]."""
+
+    name: str
+    method: Callable[[SampledFourier, Tensor], Tensor]
+
+    def __call__(self, observed: Image, level: KspaceMask) -> Image:
+        """The estimate."""
+        return _solved(observed, level, self.method)
+
+
+def cs_mri_baseline(name: str, noise: float) -> CsMriBaseline:
+    """The baseline of that name, one of `CS_MRI_BASELINES`, for k-space with that noise.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name == "zero-filling":
+        return CsMriBaseline(name, lambda physics, y: physics.A_adjoint(y))
+    if name == "tv":
+        return CsMriBaseline(name, lambda physics, y: tv_reconstruction(physics, y, noise))
+    raise UsageError(f"no baseline is named {name!r}; choose {', '.join(CS_MRI_BASELINES)}")
+
+
+def _solved(observed: Image, level: KspaceMask, method: Callable[[SampledFourier, Tensor], Tensor]) -> Image:
+    physics = level.physics(*observed.shape[1:])
+    return np.asarray(method(physics, torch.from_numpy(observed)[None])[0, 0].numpy(), np.float32)
+
+
+CS_MRI_BASELINES = ("zero-filling", "tv")

@@ -1,0 +1,154 @@
+"""Deblurring pictures whose blur kernel is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restorekit.errors import UsageError
+from restorekit.image import Picture
+from restorekit.physics.blur import CircularBlur
+from restorekit.restore.batch import Restored, scale_notes
+from restorekit.restore.boundary import Boundary, extend_periodic
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.engine import RunReport, RunSettings, as_batch, as_pixels, resolve_device
+from restorekit.restore.plug_and_play import Splitting, Watch, check_noise, noise_of, solve
+from restorekit.zoo import LoadedModel
+
+DEBLUR_SPLITTING = Splitting(iterations=8, first=49 / 255, last=1.0, weight=0.3, least_noise=0.5 / 255)
+"""Chosen on crops of training photographs, blurred by a Gaussian of sigma 2 with noise 2.55, and by motions."""
+
+_REFILLS = 10
+"""How often the margin is filled anew in each iteration, each a step of majorisation-minimisation. On crops of training
+photographs, blurred with their surroundings, 10 gave 8 dB more than none for a motion of 15 pixels, and 0.7 dB more for
+a Gaussian of sigma 2."""
+
+_MARGIN = 4
+"""How many times the reach of the kernel a picture is extended by, so that its opposite edges do not meet."""
+
+
+class Deblur:
+    """An operation for `run_batch`: argmin of 1/2 ||k * x - y||^2 + prior(x), the prior a denoiser's.
+
+    Args:
+        kernel: k, [kh, kw], normalised; see `physics.kernels`.
+        noise: standard deviation in [0, 1], or None to estimate it on each picture.
+        models: denoisers to choose from.
+        settings: device, tile size, quality.
+        boundary: what lies beyond the edges.
+        iterations: None for as many as were found to be enough.
+        watch: called after each iteration on a picture.
+
+    Raises:
+        UsageError: no such device, or a noise level that the models were not made for.
+
+    """
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        noise: float | None,
+        models: ModelChoice,
+        settings: RunSettings,
+        boundary: Boundary = Boundary.OPEN,
+        iterations: int | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        resolve_device(settings.device)
+        if noise is not None:
+            check_noise(noise, models)
+        self._kernel = kernel
+        self._noise = noise
+        self._models = models
+        self._settings = settings
+        self._boundary = boundary
+        self._splitting = DEBLUR_SPLITTING if iterations is None else replace(DEBLUR_SPLITTING, iterations=iterations)
+        self._watch = watch
+
+    def __call__(self, picture: Picture) -> Restored:
+        """The picture deblurred, in the same depth.
+
+        Raises:
+            UsageError: the kernel is larger than the picture. ModelMismatchError: the model does not fit.
+        """
+        model = self._models.fitting(1 if picture.is_grey else 3)
+        observed = picture.to_float()
+        noise, notes = noise_of(observed, self._noise, model)
+        restored, report = deblur_array(
+            observed, self._kernel, noise, model, self._settings, self._boundary, self._splitting, self._watch
+        )
+        return Restored(
+            picture.with_float(restored),
+            model=model.card.name,
+            parameters=(("noise", 255 * noise), ("iterations", self._splitting.iterations)),
+            device=report.device,
+            tiles=report.tiles,
+            seconds=report.seconds,
+            notes=scale_notes(picture) + notes,
+        )
+
+
+@dataclass(frozen=True)
+class DeblurArray:
+    """A method to be measured at `GaussianBlur`: a denoiser at one quality as the prior."""
+
+    models: ModelChoice
+    settings: RunSettings
+    kernel: Tensor
+
+    @property
+    def name(self) -> str:
+        """Such as `default (best)`."""
+        return self.models.name_at(self.settings.quality)
+
+    def __call__(self, observed: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+        """A blurred image [H, W] or [H, W, 3] and its noise level in [0, 1] -> the estimate in [0, 1]."""
+        model = self.models.fitting(1 if observed.ndim == 2 else 3)
+        return deblur_array(observed, self.kernel, noise, model, self.settings, Boundary.CIRCULAR)[0]
+
+
+def deblur_array(
+    observed: NDArray[np.float32],
+    kernel: Tensor,
+    noise: float,
+    model: LoadedModel,
+    settings: RunSettings,
+    boundary: Boundary = Boundary.OPEN,
+    splitting: Splitting = DEBLUR_SPLITTING,
+    watch: Watch | None = None,
+) -> tuple[NDArray[np.float32], RunReport]:
+    """An image [H, W] or [H, W, 3] that was blurred by a kernel -> the estimate, of its shape, in [0, 1].
+
+    Raises:
+        UsageError: the kernel is larger than the image.
+    """
+    check_kernel(kernel, observed.shape)
+    height, width = observed.shape[:2]
+    y = as_batch(observed, resolve_device(settings.device))
+    physics = CircularBlur(kernel)
+    if boundary is Boundary.OPEN:
+        y = extend_periodic(y, _MARGIN * (max(kernel.shape) // 2))
+    refills = 0 if boundary is Boundary.CIRCULAR else _REFILLS
+
+    def prox(z: Tensor, rho: Tensor) -> Tensor:
+        """Nothing was observed beyond the edges: the data there are what the estimate would give, again and again."""
+        x = physics.prox_l2(z, y, rho) if refills == 0 else z
+        for _ in range(refills):
+            filled = physics.A(x)
+            filled[..., :height, :width] = y[..., :height, :width]
+            x = physics.prox_l2(z, filled, rho)
+        return x
+
+    x, report = solve(model, prox, y, noise, splitting, settings, (height, width), watch)
+    return as_pixels(x, observed.ndim), report
+
+
+def check_kernel(kernel: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise UsageError for a kernel that is higher or wider than an image of shape [H, W] or [H, W, C]."""
+    if kernel.shape[0] > shape[0] or kernel.shape[1] > shape[1]:
+        raise UsageError(
+            f"a kernel of {kernel.shape[1]}x{kernel.shape[0]} pixels is larger than the picture, {shape[1]}x{shape[0]}"
+        )

@@ -1,0 +1,120 @@
+"""The alternating direction method of multipliers with a denoiser as the prior (plug-and-play), and its simpler kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+"""Images [B, C, H, W] and the noise level of each, [B] in [0, 1] -> images without that noise."""
+
+Proximal = Callable[[Tensor, Tensor], Tensor]
+"""z [B, C, H, W] and rho [B or 1, 1, 1, 1] -> argmin_x 1/2 ||A x - y||^2 + rho/2 ||x - z||^2, y and A known to it."""
+
+TOLERANCE = 1e-3
+MAX_ITERATIONS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """What each of K iterations works with.
+
+    sigmas: the noise level the denoiser is told, [K], or [K, B] where images differ. rhos: the weight of the prior
+    against the data, alike. dual: whether the dual variable u is kept up (ADMM), or stays zero (half-quadratic
+    splitting, which wants sigmas that fall).
+    """
+
+    sigmas: Tensor
+    rhos: Tensor
+    dual: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """What one iteration came to: its number from 1, x and z as [B, C, H, W], and x's relative change, [B]."""
+
+    number: int
+    x: Tensor
+    z: Tensor
+    change: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """x, which fits the data; z, which the denoiser made last; u; and how many iterations each image took, [B]."""
+
+    x: Tensor
+    z: Tensor
+    u: Tensor
+    iterations: Tensor
+
+
+def admm_step(
+    denoiser: Denoiser, prox: Proximal, x: Tensor, u: Tensor, sigma: Tensor, rho: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step: z = D(x + u, sigma),  x = prox(z - u, rho),  u = u + x - z; returns the new x, z and u.
+
+    Le Bon, Le Pendu and Guillemot, Stochastic Unrolled Proximal Point Algorithm for linear image inverse problems,
+    2023, eq. 3 to 7, begun at the denoiser. sigma and rho are [B] or of one number.
+    """
+    z = denoiser(x + u, sigma.expand(x.shape[0]))
+    x = prox(z - u, rho.reshape(-1, 1, 1, 1))
+    return x, z, u + x - z
+
+
+def admm(
+    denoiser: Denoiser,
+    prox: Proximal,
+    start: Tensor,
+    schedule: Schedule,
+    *,
+    tolerance: float = TOLERANCE,
+    watch: Callable[[Iteration], None] | None = None,
+) -> Solution:
+    """Repeat `admm_step` from x = start, u = 0, each image until ||x_k+1 - x_k|| < tolerance ||x_k||.
+
+    Args:
+        denoiser: the prior. It is shown images that have stopped, too, as long as others go on.
+        prox: of the data term, such as a `LinearPhysics.prox_l2` with its observation filled in.
+        start: x_0, [B, C, H, W].
+        schedule: noise levels and weights; there are no more iterations than it has.
+        tolerance: 0 goes through the whole schedule.
+        watch: called after each iteration.
+    """
+    x, z, u = start, start, torch.zeros_like(start)
+    active = torch.ones(len(start), dtype=torch.bool, device=start.device)
+    iterations = torch.zeros(len(start), dtype=torch.int64, device=start.device)
+    for number, (sigma, rho) in enumerate(zip(schedule.sigmas, schedule.rhos, strict=True), 1):
+        stepped = admm_step(denoiser, prox, x, u, sigma, rho)
+        change = (stepped[0] - x).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1).clamp_min(1e-12)
+        going = active.reshape(-1, 1, 1, 1)
+        x, z = torch.where(going, stepped[0], x), torch.where(going, stepped[1], z)
+        if schedule.dual:
+            u = torch.where(going, stepped[2], u)
+        iterations += active
+        if watch is not None:
+            watch(Iteration(number, x, z, change.where(active, 0)))
+        active = active & (change >= tolerance)
+        if not bool(active.any()):
+            break
+    return Solution(x, z, u, iterations)
+
+
+def constant_schedule(sigma: float, rho: float, iterations: int = MAX_ITERATIONS) -> Schedule:
+    """The same in every iteration: ADMM that converges where the denoiser is a proximal operator."""
+    return Schedule(torch.full((iterations,), sigma), torch.full((iterations,), rho))
+
+
+def falling_schedule(noise: float, weight: float, first: float, last: float, iterations: int) -> Schedule:
+    """Half-quadratic splitting: sigma_1 .. sigma_K from `first` to `last`, evenly in the logarithm; rho_k below.
+
+    rho_k = weight noise^2 / sigma_k+1^2, so that the x of iteration k is ready for the denoiser of the next; the last
+    one repeats the one before. The result is z. K. Zhang et al., Plug-and-Play Image Restoration with Deep Denoiser
+    Prior, 2021, section 4.2, where weight is 0.23.
+    """
+    sigmas = torch.logspace(0, 1, iterations, base=last / first) * first
+    following = torch.cat((sigmas[1:], sigmas[-1:]))
+    return Schedule(sigmas, weight * noise**2 / following**2, dual=False)

@@ -1,0 +1,81 @@
+"""The linear operators: what holds for all, and that each is what it is called."""
+
+import numpy as np
+import pytest
+import torch
+from operator_checks import check_operator
+from scipy.ndimage import convolve
+from torch.nn.functional import interpolate
+
+from restorekit.errors import UsageError
+from restorekit.physics.blur import CircularBlur
+from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_decimation
+from restorekit.physics.linear import Identity, Masked
+from restorekit.physics.mosaic import BayerPattern, bayer_mask, mosaic
+
+
+def kernel(height, width):
+    return torch.rand(height, width, generator=torch.Generator().manual_seed(1), dtype=torch.float64) - 0.3
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 3, 7, 10), (3, 1, 9, 5), (1, 2, 1, 6)])
+def test_operators_of_any_size(shape):
+    check_operator(Identity(), shape)
+    mask = torch.rand(shape[-2:], generator=torch.Generator().manual_seed(2)) < 0.4
+    check_operator(Masked(mask), shape)
+    for sides in ((1, 1), (3, 5), (11, 9)):
+        check_operator(CircularBlur(kernel(*sides)), shape)
+
+
+@pytest.mark.parametrize("scale", [1, *SCALES])
+@pytest.mark.parametrize("sides", [(1, 1), (2, 3), (3, 2)])
+def test_decimation(scale, sides):
+    shape = (2, 3, scale * sides[0], scale * sides[1])
+    check_operator(BlurDecimation(kernel(4, 5), (-1, 2), scale), shape)
+    if scale > 1:
+        check_operator(bicubic_decimation(scale), shape)
+
+
+def test_blur_is_a_convolution_centred_on_the_kernel():
+    x = torch.randn(2, 3, 9, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    taps = kernel(3, 5)
+    expected = np.stack([[convolve(plane, taps.numpy(), mode="wrap") for plane in image] for image in x.numpy()])
+    assert CircularBlur(taps).A(x).numpy() == pytest.approx(expected)
+
+
+def test_a_bayer_mask_keeps_what_a_mosaic_has():
+    x = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    mask = bayer_mask(5, 6, BayerPattern.GRBG).permute(2, 0, 1)
+    assert torch.equal(Masked(mask).A(x).sum(1)[0], mosaic(x[0].permute(1, 2, 0), BayerPattern.GRBG))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_bicubic_decimation_is_that_of_torch(scale):
+    x = torch.rand(2, 3, 5 * scale, 6 * scale, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = interpolate(x, scale_factor=1 / scale, mode="bicubic", align_corners=False, antialias=False)
+    found = bicubic_decimation(scale).A(x)
+    edge = 1 if scale == 2 else 0
+    inner = (..., slice(edge, 5 - edge), slice(edge, 6 - edge))
+    torch.testing.assert_close(found[inner], expected[inner])
+    mirrored = torch.cat((x, x.flip(-2)), -2)
+    mirrored = torch.cat((mirrored, mirrored.flip(-1)), -1)
+    torch.testing.assert_close(bicubic_decimation(scale).A(mirrored)[..., :5, :6], expected)
+
+
+def test_observations_have_seeded_noise():
+    x = torch.full((1, 1, 64, 64), 0.5)
+    physics = CircularBlur(torch.full((3, 3), 1 / 9))
+    observed = physics.observe(x, 0.1, 3)
+    assert torch.equal(observed, physics.observe(x, 0.1, 3))
+    assert float(observed.std()) == pytest.approx(0.1, rel=0.05)
+
+
+def test_what_is_no_operator_is_refused():
+    with pytest.raises(UsageError, match="odd"):
+        CircularBlur(torch.ones(4, 3))
+    with pytest.raises(UsageError, match="zeros and ones"):
+        Masked(torch.full((3, 3), 0.5))
+    with pytest.raises(UsageError, match="use one of 2, 3, 4"):
+        bicubic_decimation(5)
+    with pytest.raises(UsageError, match="decimated by 2"):
+        bicubic_decimation(2).A(torch.zeros(1, 1, 5, 4))

@@ -1,0 +1,102 @@
+"""ADMM on problems whose solution is known."""
+
+import pytest
+import torch
+
+from restorekit.solvers.admm import Schedule, admm, constant_schedule, falling_schedule
+
+
+def smoothing(height, width):
+    """Q of the prior 1/2 x^T Q x: the circular Laplacian, over pixels in reading order."""
+    count = height * width
+    q = torch.zeros(count, count, dtype=torch.float64)
+    index = torch.arange(count).reshape(height, width)
+    for shifted in (index.roll(1, 0), index.roll(1, 1)):
+        edges = torch.zeros(count, count, dtype=torch.float64)
+        edges[index.flatten(), index.flatten()] += 1
+        edges[index.flatten(), shifted.flatten()] -= 1
+        q += edges.T @ edges
+    return q
+
+
+def quadratic_problem(batch=2, height=4, width=5):
+    """min 1/2 ||A x - y||^2 + 1/2 x^T Q x: the two proximal operators at rho, and the solution."""
+    generator = torch.Generator().manual_seed(0)
+    count = height * width
+    a = torch.randn(count, count, generator=generator, dtype=torch.float64) / count**0.5
+    y = torch.randn(batch, count, generator=generator, dtype=torch.float64)
+    q = smoothing(height, width)
+    identity = torch.eye(count, dtype=torch.float64)
+
+    def solve(matrix, right):
+        return torch.linalg.solve(matrix, right.flatten(1).T).T.reshape(-1, 1, height, width)
+
+    def prox(z, rho):
+        return solve(a.T @ a + rho.flatten()[0] * identity, y @ a + (rho * z).flatten(1))
+
+    def denoiser_at(rho):
+        return lambda x, sigma: solve(q + rho * identity, rho * x)
+
+    return prox, denoiser_at, solve(a.T @ a + q, y @ a)
+
+
+@pytest.mark.parametrize("rho", [0.1, 1.0])
+def test_with_a_linear_denoiser_it_comes_to_the_closed_form(rho):
+    prox, denoiser_at, expected = quadratic_problem()
+    schedule = constant_schedule(0.1, rho, 2000)
+    solution = admm(denoiser_at(rho), prox, torch.zeros_like(expected), schedule, tolerance=1e-12)
+    torch.testing.assert_close(solution.x, expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(solution.z, expected, rtol=1e-6, atol=1e-8)
+    assert (solution.iterations < 2000).all()
+
+
+def halve(x, sigma):
+    """A denoiser that pulls towards zero by its noise level."""
+    return x * (1 - sigma.reshape(-1, 1, 1, 1))
+
+
+def test_each_image_stops_by_itself():
+    start = torch.ones(3, 1, 2, 2)
+    sigmas = torch.tensor([0.5, 0.0005, 0.01])
+    watched = []
+    solution = admm(
+        halve, lambda z, rho: z, start, Schedule(sigmas.expand(40, 3), torch.ones(40)), watch=watched.append
+    )
+    assert solution.iterations.tolist() == [40, 1, 40]
+    assert solution.x[1].mean() == pytest.approx(0.9995)
+    assert [iteration.number for iteration in watched] == list(range(1, 41))
+    assert watched[5].change[1] == 0
+    alone = admm(halve, lambda z, rho: z, start[:1], Schedule(sigmas[:1].expand(40, 1), torch.ones(40)))
+    assert torch.equal(alone.x[0], solution.x[0])
+
+
+def test_it_stops_when_all_have():
+    watched = []
+    solution = admm(
+        lambda x, sigma: x, lambda z, rho: z, torch.ones(2, 1, 2, 2), constant_schedule(0.1, 1.0), watch=watched.append
+    )
+    assert (len(watched), solution.iterations.tolist()) == (1, [1, 1])
+
+
+def test_the_dual_variable_stays_zero_in_half_quadratic_splitting():
+    prox, denoiser_at, expected = quadratic_problem()
+    schedule = falling_schedule(0.01, 0.2, 0.2, 0.01, 5)
+    assert not schedule.dual
+    solution = admm(denoiser_at(1.0), prox, torch.zeros_like(expected), schedule, tolerance=0)
+    assert (solution.u == 0).all()
+    assert solution.iterations.tolist() == [5, 5]
+
+
+def test_a_falling_schedule():
+    schedule = falling_schedule(0.01, 0.25, 0.16, 0.01, 5)
+    torch.testing.assert_close(schedule.sigmas, torch.tensor([0.16, 0.08, 0.04, 0.02, 0.01]))
+    torch.testing.assert_close(schedule.rhos, 0.25 * torch.tensor([1 / 64, 1 / 16, 1 / 4, 1, 1]))
+    assert falling_schedule(0.01, 0.25, 0.16, 0.01, 1).sigmas.tolist() == pytest.approx([0.16])
+
+
+def test_gradients_reach_schedule_and_start():
+    sigmas, rhos = (torch.full((4,), 0.1, requires_grad=True) for _ in range(2))
+    start = torch.ones(1, 1, 2, 2, requires_grad=True)
+    solution = admm(halve, lambda z, rho: (1 + rho * z) / (1 + rho), start, Schedule(sigmas, rhos))
+    solution.x.sum().backward()
+    assert all(torch.isfinite(leaf.grad).all() and (leaf.grad != 0).any() for leaf in (sigmas, rhos, start))
