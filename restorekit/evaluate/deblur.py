@@ -129,7 +129,7 @@ def _wiener(y: Tensor, physics: CircularBlur, noise: float) -> Tensor:
 
 
 def _tv(y: Tensor, physics: CircularBlur, noise: float) -> Tensor:
-    """argmin_x 1/2 ||A x - y||^2 + w sigma^2 TV(x), each channel by itself."""
+    """argmin_x 1/2 ||A x - y||^2 + w sigma^2 TV(x), channels sharing their edges."""
     weight = max(_TV_WEIGHT * noise**2, _LEAST_WEIGHT)
     return total_variation(physics.A_adjoint(y), _power(physics, y), weight, penalty=_TV_PENALTY)
 

@@ -11,10 +11,12 @@ from torch import Tensor
 def total_variation(
     adjoint: Tensor, spectrum: Tensor, lmbda: float, *, iterations: int = 100, penalty: float = 0.05
 ) -> Tensor:
-    """argmin_x 1/2 ||A x - y||^2 + lmbda sum |grad x|, isotropic, with periodic borders.
+    """argmin_x 1/2 ||A x - y||^2 + lmbda sum_i ||grad x_i||, with periodic borders.
+
+    The norm is over both directions and all channels of a pixel, so that channels share their edges.
 
     Args:
-        adjoint: A^T y, real or complex, [B, C, H, W]; each channel by itself.
+        adjoint: A^T y, real or complex, [B, C, H, W].
         spectrum: S = F A^T A F^-1, [H, W], zero frequency at [0, 0]; for real images that of frequency -k is that of k.
         lmbda: weight of the prior, above 0.
         iterations: of split Bregman; a hundred bring images in [0, 1] to a few thousandths of the solution.
@@ -28,7 +30,7 @@ def total_variation(
     dual = torch.zeros_like(torch.stack((x, x)))
     for _ in range(iterations):
         slopes = _gradient(x) + dual
-        length = slopes.abs().square().sum(0).sqrt().clamp_min(1e-12)
+        length = slopes.abs().square().sum((0, 2), keepdim=True).sqrt().clamp_min(1e-12)
         kept = slopes * (1 - lmbda / (penalty * length)).clamp_min(0)
         dual = slopes - kept
         solved = torch.fft.ifft2(torch.fft.fft2(adjoint + penalty * _gradient_adjoint(kept - dual)) / system)
