@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -162,12 +163,21 @@ def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
     if images.device.type == "cpu":
         if network.halo == 0:
             return CACHE_TILE
-        memory = max(LEAST_CPU_MEMORY, CPU_MEMORY - IMAGE_COPIES * images.numel() * images.element_size())
+        budget = CPU_MEMORY - IMAGE_COPIES * images.numel() * images.element_size()
+        memory = min(max(LEAST_CPU_MEMORY, budget), _free_memory() // 2)
     else:
         memory = torch.cuda.mem_get_info(images.device)[0] // 4
     patches = memory / (network.bytes_per_patch * images.shape[0])
     across = int(patches**0.5) * stride + network.patch_size - 2 * network.halo
     return max(LEAST_NONLOCAL_TILE if network.halo else LEAST_TILE, min(LARGEST_TILE, across))
+
+
+def _free_memory() -> int:
+    """Bytes of the computer's memory that are free; CPU_MEMORY where the operating system does not tell."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return CPU_MEMORY
 
 
 def _at_least(images: Tensor, size: int) -> Tensor:
