@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from restorekit.errors import UsageError
+from restorekit.restore import engine
 from restorekit.restore.engine import RunSettings, restore_array
 from tests.tiny import tiny_network
 
@@ -47,3 +48,16 @@ def test_a_mask_is_reflected_as_its_image_is():
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(UsageError, match=r"mask of shape \[3, 8\] does not fit an image of shape \[8, 8, 3\]"):
         restore_array(np.zeros((8, 8, 3), np.float32), 0.1, tiny_network(3), SETTINGS, np.ones((3, 8)))
+
+
+def test_tiles_of_non_local_models_follow_the_memory_that_is_free(monkeypatch):
+    network = tiny_network(prior="group")
+    image = np.random.default_rng(0).random((151, 201), dtype=np.float32)
+    tiles = []
+    for free in (2**40, 2 * 64 * 64 * network.bytes_per_patch):
+        monkeypatch.setattr(engine, "_free_memory", lambda free=free: free)
+        restored, report = restore_array(image, 0.1, network, SETTINGS)
+        assert restored.shape == image.shape
+        tiles.append(report.tiles)
+    assert tiles[0] == 1
+    assert tiles[1] > 1
