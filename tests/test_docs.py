@@ -17,7 +17,7 @@ PAGES |= {name: (REPOSITORY / name).read_text("utf-8") for name in ("README.md",
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-FOREIGN_OPTIONS = {"--help", "--nproc-per-node", "--megapixels"}
+FOREIGN_OPTIONS = {"--help", "--nproc-per-node"}
 
 
 def anchors(text):
