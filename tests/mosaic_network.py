@@ -4,24 +4,9 @@ import torch
 
 from restorekit.models import PatchNetwork
 from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
-from restorekit.zoo import ModelCard
+from tests.cards import bare_card
 
-CARD = ModelCard(
-    name="interpolator",
-    architecture="none",
-    settings={},
-    task="demosaic",
-    channels=3,
-    level_range=(0.0, 0.0),
-    parameters=0,
-    description="",
-    recipe="",
-    recipe_sha256="0" * 64,
-    training_data="",
-    steps=0,
-    package_version="0",
-    licence="",
-)
+CARD = bare_card("interpolator", "demosaic", 3, (0.0, 0.0))
 
 
 class Interpolator(PatchNetwork):

@@ -4,7 +4,7 @@ import torch
 from restorekit.priors.centralised import centralised_threshold
 from restorekit.priors.group import group_threshold
 from restorekit.priors.similar_patches import SimilarPatches
-from restorekit.priors.similarity import Grid, average_over_similar, find_similar, squared_distances
+from restorekit.priors.similarity import SMALL, Grid, average_over_similar, find_similar, squared_distances
 from restorekit.priors.sparse import soft_threshold
 
 
@@ -57,7 +57,7 @@ def test_peers_are_others_within_the_window(rows: int, cols: int, stride: int) -
     count = rows * cols
     peers = find_similar(torch.randn(1, count, 3), Grid(rows, cols, stride), 8)[0]
     assert peers.shape == (count, min(8, count - 1))
-    if count > 1100:
+    if count > SMALL:
         across = (peers % cols - torch.arange(count)[:, None] % cols).abs() * stride
         assert int(across.max()) <= 24 + 16 * stride
     if rows > 1:

@@ -8,27 +8,13 @@ from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.restore import choice
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import Quality
-from restorekit.zoo import LoadedModel, ModelCard, default_model
+from restorekit.zoo import LoadedModel, default_model
+from tests.cards import bare_card
 from tests.tiny import tiny_network
 
 
 def make_model(name: str, task: str, channels: int) -> LoadedModel:
-    card = ModelCard(
-        name=name,
-        architecture="",
-        settings={},
-        task=task,
-        channels=channels,
-        level_range=(0, 75),
-        parameters=0,
-        description="",
-        recipe="",
-        recipe_sha256="0" * 64,
-        training_data="",
-        steps=0,
-        package_version="0",
-        licence="",
-    )
+    card = bare_card(name, task, channels, (0, 75))
     return LoadedModel(card, tiny_network(channels), Path(name))
 
 

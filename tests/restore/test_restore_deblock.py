@@ -16,24 +16,10 @@ from restorekit.restore.choice import ModelChoice
 from restorekit.restore.chroma import enlarge_guided, shrink
 from restorekit.restore.deblock import TASK, Deblock
 from restorekit.restore.engine import RunReport, RunSettings
-from restorekit.zoo import LoadedModel, ModelCard
+from restorekit.zoo import LoadedModel
+from tests.cards import bare_card
 
-CARD = ModelCard(
-    name="tiny",
-    architecture="sparse-coding",
-    settings={},
-    task="deblock",
-    channels=1,
-    level_range=(5.0, 95.0),
-    parameters=0,
-    description="",
-    recipe="",
-    recipe_sha256="0" * 64,
-    training_data="",
-    steps=0,
-    package_version="0",
-    licence="",
-)
+CARD = bare_card("tiny", "deblock", 1, (5.0, 95.0))
 
 
 @pytest.fixture

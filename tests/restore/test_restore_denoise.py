@@ -13,24 +13,10 @@ from restorekit.restore import choice, denoise
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.denoise import Denoise, DenoiseArray
 from restorekit.restore.engine import RunSettings
-from restorekit.zoo import LoadedModel, ModelCard
+from restorekit.zoo import LoadedModel
+from tests.cards import bare_card
 
-CARD = ModelCard(
-    name="tiny",
-    architecture="sparse-coding",
-    settings={},
-    task="denoise",
-    channels=1,
-    level_range=(2.0, 50.0),
-    parameters=0,
-    description="",
-    recipe="",
-    recipe_sha256="0" * 64,
-    training_data="",
-    steps=0,
-    package_version="0",
-    licence="",
-)
+CARD = bare_card("tiny", "denoise", 1, (2.0, 50.0))
 GREY = Picture(np.full((8, 9), 100, np.uint8), Metadata("png"))
 COLOUR = Picture(np.full((8, 9, 3), 100, np.uint8), Metadata("png"))
 
