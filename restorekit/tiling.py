@@ -65,6 +65,11 @@ class GridBlock:
         return replace(self, cols=cut), right
 
 
+def regular_length(length: int, patch_size: int, stride: int) -> int:
+    """The least length from `length` on at whose end a regular grid of patches ends."""
+    return length + (patch_size - length) % stride
+
+
 def grid_blocks(height: int, width: int, patch_size: int, stride: int, tile_size: int) -> list[GridBlock]:
     """Cut the patch grid of an image into blocks that cover at most `tile_size` x `tile_size` pixels each.
 

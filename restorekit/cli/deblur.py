@@ -8,7 +8,7 @@ import typer
 
 from restorekit.cli.images import run_on_files
 from restorekit.cli.iterations import IterationOptions, draw_trajectory, start_trajectory
-from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, NoiseLevel, command
 from restorekit.cli.values import AUTO, BOUNDARIES, parse_boundary, parse_noise, parse_settings
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ def deblur(
     model: ModelOptions,
     iterations: IterationOptions,
     messages: MessageOptions,
-    noise: Annotated[
-        str,
-        typer.Option(
-            "--noise",
-            metavar="NUMBER|auto",
-            help="Standard deviation of the noise on the scale 0..255; auto estimates it on each image.",
-        ),
-    ] = AUTO,
+    noise: NoiseLevel = AUTO,
     boundary: Annotated[
         str,
         typer.Option(

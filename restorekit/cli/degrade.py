@@ -9,7 +9,7 @@ import typer
 from restorekit.cli.cs_mri import SamplingOptions, mask_source
 from restorekit.cli.deblur import KERNEL, KERNEL_HELP
 from restorekit.cli.images import run_on_files, run_on_scans
-from restorekit.cli.options import FileOptions, MessageOptions, command
+from restorekit.cli.options import FileOptions, MessageOptions, NoiseSeed, command
 from restorekit.cli.values import (
     BOUNDARIES,
     PATTERNS,
@@ -38,9 +38,7 @@ def noise(
         typer.Option("--sigma", metavar="NUMBER", help="Standard deviation of the noise on the scale 0..255."),
     ],
     messages: MessageOptions,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="The same seed makes the same noise, for every image.")
-    ] = 0,
+    seed: NoiseSeed = 0,
 ) -> None:
     """Add Gaussian noise to images: IMG.png becomes IMG_noisy.png beside it.
 
@@ -127,9 +125,7 @@ def blur(
             help="What lies beyond the edges: open, the mirror image; circular, the image again, as in the papers.",
         ),
     ] = BOUNDARIES[0],
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="The same seed makes the same noise, for every image.")
-    ] = 0,
+    seed: NoiseSeed = 0,
 ) -> None:
     """Blur images by a kernel, and add noise: IMG.png becomes IMG_blurred.png beside it.
 

@@ -8,7 +8,7 @@ import typer
 
 from restorekit.cli.deblur import KERNEL, KERNEL_HELP
 from restorekit.cli.evaluation import EvalOptions, run_evaluation
-from restorekit.cli.options import MessageOptions, command
+from restorekit.cli.options import MessageOptions, NoiseSeed, command
 from restorekit.cli.values import parse_noise
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def eval_deblur(
             help="A baseline to measure as well; repeatable. blurred is the untouched input.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same seed makes the same noise.")] = 0,
+    seed: NoiseSeed = 0,
 ) -> None:
     """Blur clean images circularly, add noise, deblur them by each method, and compare: PSNR, SSIM and speed.
 

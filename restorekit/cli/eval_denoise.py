@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restorekit.cli.evaluation import EvalOptions, run_evaluation
-from restorekit.cli.options import MessageOptions, command
+from restorekit.cli.options import MessageOptions, NoiseSeed, command
 from restorekit.cli.values import parse_simulated_sigma
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def eval_denoise(
             "whose licence is for non-commercial use.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the noise.")] = 0,
+    seed: NoiseSeed = 0,
 ) -> None:
     """Add seeded noise to clean images, remove it by each method, and compare: PSNR, SSIM and speed.
 

@@ -14,6 +14,18 @@ import typer
 from restorekit.cli.errors import reported
 from restorekit.errors import UsageError
 
+NoiseLevel = Annotated[
+    str,
+    typer.Option(
+        "--noise",
+        metavar="NUMBER|auto",
+        help="Standard deviation of the noise on the scale 0..255; auto estimates it on each image.",
+    ),
+]
+NoiseSeed = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="The same seed makes the same noise, for every image.")
+]
+
 _FILES, _MODEL, _EXPLAIN, _MESSAGES = "Files", "Model", "Explanation", "Messages"
 
 

@@ -8,7 +8,7 @@ import typer
 
 from restorekit.cli.images import run_on_files
 from restorekit.cli.iterations import IterationOptions, draw_trajectory, start_trajectory
-from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, NoiseLevel, command
 from restorekit.cli.values import AUTO, parse_noise, parse_settings
 
 if TYPE_CHECKING:
@@ -24,14 +24,7 @@ def superres(
     model: ModelOptions,
     iterations: IterationOptions,
     messages: MessageOptions,
-    noise: Annotated[
-        str,
-        typer.Option(
-            "--noise",
-            metavar="NUMBER|auto",
-            help="Standard deviation of the noise on the scale 0..255; auto estimates it on each image.",
-        ),
-    ] = "0",
+    noise: NoiseLevel = "0",
 ) -> None:
     """Enlarge images, with a denoiser as the judge of what images look like.
 

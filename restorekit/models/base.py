@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from restorekit.tiling import GridBlock, grid_blocks, regular_length
+
 
 class PatchNetwork(nn.Module, ABC):
     """A network that estimates a clean image from the patches of an observed one."""
@@ -29,6 +31,15 @@ class PatchNetwork(nn.Module, ABC):
     @abstractmethod
     def bytes_per_patch(self) -> int:
         """Working memory that one patch of a tile costs."""
+
+    def blocks(self, height: int, width: int, stride: int, tile_size: int) -> list[GridBlock]:
+        """The blocks of patches that tiles of an image are restored by.
+
+        Where patches look at others they lie on one regular grid, whose end may be some pixels beyond the image's.
+        """
+        if self.halo:
+            height, width = (regular_length(side, self.patch_size, stride) for side in (height, width))
+        return grid_blocks(height, width, self.patch_size, stride, tile_size)
 
     @abstractmethod
     def forward(

@@ -18,7 +18,7 @@ from restorekit.priors.similar_patches import SimilarPatches
 from restorekit.priors.similarity import Grid
 from restorekit.priors.sparse import SparsePrior
 from restorekit.solvers.lista import Operators
-from restorekit.tiling import GridBlock, accumulate_blocks, grid_blocks
+from restorekit.tiling import GridBlock, accumulate_blocks, grid_blocks, regular_length
 
 LARGEST_INITIAL_MOMENTUM = 0.6
 INITIAL_INTERPOLATED = 0.3
@@ -199,7 +199,7 @@ class SparseCoding(PatchNetwork):
         rows, cols = grid_shape(height, width, patch_size, stride)
         if refresh and tile_size is not None:
             # Peers are looked for on one regular grid: the last tiles are padded until it covers all of the image.
-            height, width = height + (patch_size - height) % stride, width + (patch_size - width) % stride
+            height, width = (regular_length(side, patch_size, stride) for side in (height, width))
 
         def restore(block: GridBlock) -> tuple[Tensor, Tensor]:
             outer = block.grown(-(-self.halo // stride), height, width, patch_size) if refresh else block

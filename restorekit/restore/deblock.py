@@ -99,8 +99,12 @@ class DeblockArray:
     def __call__(self, compressed: Plane, quality_factor: int) -> Plane:
         """Luma [H, W] and the quality factor of its compression -> the estimate in [0, 1]."""
         model = self.models.fitting(1)
-        level = error_level(_within_range(quality_factor, model)[0])
-        return restore_array(compressed, level, model.network, self.settings)[0]
+        low, high = model.card.level_range
+        if not low <= quality_factor <= high:
+            raise UsageError(
+                f"quality factor {quality_factor} is none that {model.card.name} was made for; use {low:g} to {high:g}"
+            )
+        return restore_array(compressed, error_level(quality_factor), model.network, self.settings)[0]
 
 
 def _within_range(quality: int, model: LoadedModel) -> tuple[float, tuple[str, ...]]:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from restorekit.errors import DeviceError, MemoryExhaustedError, ModelMismatchError, UsageError
 from restorekit.models import PatchNetwork
-from restorekit.tiling import grid_blocks
 
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
@@ -136,7 +135,7 @@ def restore_batch(
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
-    tiles = len(grid_blocks(padded.shape[-2], padded.shape[-1], network.patch_size, stride, tile_size))
+    tiles = len(network.blocks(padded.shape[-2], padded.shape[-1], stride, tile_size))
     levels = torch.full((images.shape[0],), level, device=images.device)
     if mask is None:
         sums, covered = network(padded, levels, stride, tile_size)
@@ -164,7 +163,7 @@ def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
         if network.halo == 0:
             return CACHE_TILE
         budget = CPU_MEMORY - IMAGE_COPIES * images.numel() * images.element_size()
-        memory = min(max(LEAST_CPU_MEMORY, budget), _free_memory() // 2)
+        memory = max(LEAST_CPU_MEMORY, min(budget, _free_memory() // 2))
     else:
         memory = torch.cuda.mem_get_info(images.device)[0] // 4
     patches = memory / (network.bytes_per_patch * images.shape[0])

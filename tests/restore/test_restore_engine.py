@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from restorekit.errors import UsageError
+from restorekit.models import PatchNetwork
 from restorekit.restore import engine
 from restorekit.restore.engine import RunSettings, restore_array
 from tests.tiny import tiny_network
@@ -12,10 +13,10 @@ from tests.tiny import tiny_network
 SETTINGS = RunSettings(device="cpu")
 
 
-class Fill(torch.nn.Module):
+class Fill(PatchNetwork):
     """Gives back the image where it was observed and the level elsewhere; keeps the mask."""
 
-    channels, patch_size, halo = 3, 9, 0
+    channels, patch_size, halo, bytes_per_patch = 3, 9, 0, 1
 
     def forward(self, observed, level, stride, tile_size, mask):
         self.mask = mask
@@ -52,7 +53,8 @@ def test_a_mask_of_another_shape_is_refused():
 
 def test_tiles_of_non_local_models_follow_the_memory_that_is_free(monkeypatch):
     network = tiny_network(prior="group")
-    image = np.random.default_rng(0).random((151, 201), dtype=np.float32)
+    image = np.random.default_rng(0).random((150, 200), dtype=np.float32)
+    monkeypatch.setattr(engine, "LEAST_CPU_MEMORY", 1)
     tiles = []
     for free in (2**40, 2 * 64 * 64 * network.bytes_per_patch):
         monkeypatch.setattr(engine, "_free_memory", lambda free=free: free)
