@@ -14,7 +14,7 @@ from restorekit.physics.jpeg import error_level, rgb_to_ycbcr
 from restorekit.restore import deblock
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.chroma import enlarge_guided, shrink
-from restorekit.restore.deblock import TASK, Deblock
+from restorekit.restore.deblock import TASK, Deblock, DeblockArray
 from restorekit.restore.engine import RunReport, RunSettings
 from restorekit.zoo import LoadedModel
 from tests.cards import bare_card
@@ -122,3 +122,10 @@ def test_small_and_odd_planes(shape, factors):
     assert small.shape == (-(-shape[0] // down), -(-shape[1] // across))
     guide = np.random.default_rng(0).random(shape).astype(np.float32)
     assert enlarge_guided(small, guide, factors) == pytest.approx(plane, abs=1e-5)
+
+
+@pytest.mark.parametrize("quality", [4, 96])
+def test_an_evaluation_beyond_the_qualities_of_the_model_is_refused(quality):
+    method = DeblockArray(ModelChoice(TASK, LoadedModel(CARD, network=None, path=Path("tiny"))), RunSettings())
+    with pytest.raises(UsageError, match=f"quality factor {quality} is none that tiny was made for; use 5 to 95"):
+        method(np.zeros((8, 8), np.float32), quality)
