@@ -4,7 +4,7 @@ The solver gives `step(k, state) -> state`, which closes over its data and its l
 x and u along channels, [B, 2 C, H, W] (`join`, `split`). A `Differentiation` runs it:
 
     unrolled = mode.unroll(step, start, generator)
-    loss = unrolled.squared_errors(clean).mean()
+    loss = sum((split(state)[0] - clean).square().mean() for state in unrolled.fitted) / len(unrolled.fitted)
 
 `Explicit` takes K steps, which may differ (k = 0 .. K - 1 chooses the step's rho and sigma), and keeps the graph of
 all. `DeepEquilibrium`, `JacobianFree` and `Suppa` seek the fixed point of one step, which they call with k = 0, without
@@ -48,18 +48,13 @@ def split(state: Tensor) -> tuple[Tensor, Tensor]:
 class Unrolled:
     """What running the step came to.
 
-    state: the last iterate, [B, 2 C, H, W]. fitted: the states that the loss compares with the clean image, with what
-    gradients the mode gives them. iterations: how many steps each image took, [B].
+    state: the last iterate, [B, 2 C, H, W], without gradients. fitted: the states whose x the loss compares with the
+    clean image, on equal terms, with the gradients of the mode. iterations: how many steps each image took, [B].
     """
 
     state: Tensor
     fitted: tuple[Tensor, ...]
     iterations: Tensor
-
-    def squared_errors(self, clean: Tensor) -> Tensor:
-        """Mean squared error of each image's x, [B], averaged over the fitted states; clean is [B, C, H, W]."""
-        errors = [(split(state)[0] - clean).square().flatten(1).mean(1) for state in self.fitted]
-        return torch.stack(errors).mean(0)
 
 
 class Differentiation(Protocol):
@@ -80,7 +75,7 @@ class Explicit:
         state = start
         for k in range(self.steps):
             state = step(k, state)
-        return Unrolled(state, (state,), torch.full((len(start),), self.steps, device=start.device))
+        return Unrolled(state.detach(), (state,), torch.full((len(start),), self.steps, device=start.device))
 
 
 @dataclass(frozen=True)
