@@ -94,7 +94,9 @@ class DeepEquilibrium:
     def unroll(self, step: Step, start: Tensor, generator: torch.Generator) -> Unrolled:
         """The fixed point and one step from it, whose gradient is the fixed point's."""
         with torch.no_grad():
-            found = anderson(lambda s: step(0, s), start, tolerance=self.tolerance, most=self.most - 1, watched=_x)
+            found = anderson(
+                lambda s: step(0, s), start.detach(), tolerance=self.tolerance, most=self.most - 1, watched=_x
+            )
         if not torch.is_grad_enabled():
             return _last(step, found.state, found.iterations)
         point = found.state.detach().requires_grad_()
@@ -109,7 +111,7 @@ class DeepEquilibrium:
 
         # The hook is on a copy, as the solve goes backwards through `after` itself.
         state = after.clone()
-        state.register_hook(solve)
+        state.register_hook(solve)  # type: ignore[no-untyped-call]
         return Unrolled(state.detach(), (state,), found.iterations + 1)
 
 
@@ -126,7 +128,9 @@ class JacobianFree:
     def unroll(self, step: Step, start: Tensor, generator: torch.Generator) -> Unrolled:
         """The fixed point without gradients, and one step with them."""
         with torch.no_grad():
-            found = repeat(lambda s: step(0, s), start, tolerance=self.tolerance, most=self.most - 1, watched=_x)
+            found = repeat(
+                lambda s: step(0, s), start.detach(), tolerance=self.tolerance, most=self.most - 1, watched=_x
+            )
         return _last(step, found.state, found.iterations)
 
 
@@ -146,6 +150,7 @@ class Suppa:
 
     def unroll(self, step: Step, start: Tensor, generator: torch.Generator) -> Unrolled:
         """The iteration without gradients, and with them one step from its end and one from an earlier iterate."""
+        start = start.detach()
         draw = _EarlierIterate(start, generator)
         with torch.no_grad():
             found = repeat(

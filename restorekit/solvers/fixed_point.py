@@ -108,7 +108,8 @@ def _combined(images: list[Tensor], residuals: list[Tensor]) -> Tensor:
         columns.shape[2], dtype=columns.dtype, device=columns.device
     )
     weights = torch.linalg.solve(columns.mT @ columns + ridge, columns.mT @ residuals[-1][..., None])
-    return images[-1] - ((image_steps / lengths) @ weights)[..., 0]
+    combined: Tensor = images[-1] - ((image_steps / lengths) @ weights)[..., 0]
+    return combined
 
 
 def _begun(start: Tensor) -> tuple[Tensor, Tensor]:
