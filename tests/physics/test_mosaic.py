@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate, mirror, mosaic, spread
+from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate, mirror, mosaic, reconcile, spread
 
 PATTERNS = list(BayerPattern)
 SIZES = [(8, 8), (7, 9), (1, 1), (1, 6), (5, 1), (2, 3)]
@@ -90,3 +90,19 @@ def test_an_odd_image_is_the_corner_of_its_mirrored_extension():
 def test_gradients_pass():
     observed = torch.rand(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda image: interpolate(image, BayerPattern.RGGB), observed)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("size", SIZES)
+def test_what_was_observed_takes_its_place_in_an_estimate(pattern, size):
+    generator = torch.Generator().manual_seed(2)
+    estimate, observed = torch.rand(*size, 3, generator=generator), torch.rand(*size, generator=generator)
+    better = reconcile(estimate, observed, pattern)
+    assert torch.equal(mosaic(better, pattern), observed)
+    assert torch.equal(reconcile(better, observed, pattern), better)
+
+
+def test_an_estimate_too_dark_throughout_becomes_brighter_between_the_observed_values_too():
+    pattern, truth = BayerPattern.GRBG, ramps(8, 10)
+    better = reconcile(truth - 0.1, mosaic(truth, pattern), pattern)
+    torch.testing.assert_close(better, truth - 0.05 * (1 - bayer_mask(8, 10, pattern)))
