@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from restorekit.models.base import PatchNetwork
-from restorekit.models.registry import build, settings_json
-from restorekit.models.sparse_coding import SparseCoding, SparseCodingSettings
+from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording
+from restorekit.models.registry import AnyNetwork, build, settings_json
+from restorekit.models.sparse_coding import SparseCoding
+from restorekit.models.sparse_coding_settings import SparseCodingSettings
 
-__all__ = ["PatchNetwork", "SparseCoding", "SparseCodingSettings", "build", "settings_json"]
+__all__ = [
+    "AnyNetwork",
+    "Network",
+    "PatchNetwork",
+    "ReconstructionNetwork",
+    "Recording",
+    "SparseCoding",
+    "SparseCodingSettings",
+    "build",
+    "settings_json",
+]

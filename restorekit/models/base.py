@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from restorekit.physics.linear import LinearPhysics
 from restorekit.tiling import GridBlock, grid_blocks, regular_length
 
 
-class PatchNetwork(nn.Module, ABC):
-    """A network that estimates a clean image from the patches of an observed one."""
+class Network(nn.Module, ABC):
+    """A network of the zoo, of one of the two kinds below."""
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """1 for grey images, 3 for RGB."""
+        """1 for grey images, 2 for complex ones, 3 for RGB."""
 
     @property
     @abstractmethod
     def patch_size(self) -> int:
         """The least height and width of an image it takes, in pixels."""
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """The names of the parameters that are matrices, whose rows and columns training may precondition."""
+        return ()
+
+    @torch.no_grad()
+    def adopt(self, source: Network) -> bool:
+        """Take over the numbers of another network; False if they do not fit."""
+        own, numbers = self.state_dict(), source.state_dict()
+        if {name: tensor.shape for name, tensor in own.items()} != {name: t.shape for name, t in numbers.items()}:
+            return False
+        self.load_state_dict(numbers)
+        return True
+
+
+class PatchNetwork(Network):
+    """A network that estimates a clean image from the patches of an observed one."""
 
     @property
     @abstractmethod
@@ -32,11 +53,16 @@ class PatchNetwork(nn.Module, ABC):
     def bytes_per_patch(self) -> int:
         """Working memory that one patch of a tile costs."""
 
+    def grid_stride(self, stride: int) -> int:
+        """The distance of the patches it restores when asked for every stride-th one."""
+        return stride
+
     def blocks(self, height: int, width: int, stride: int, tile_size: int) -> list[GridBlock]:
         """The blocks of patches that tiles of an image are restored by.
 
         Where patches look at others they lie on one regular grid, whose end may be some pixels beyond the image's.
         """
+        stride = self.grid_stride(stride)
         if self.halo:
             height, width = (regular_length(side, self.patch_size, stride) for side in (height, width))
         return grid_blocks(height, width, self.patch_size, stride, tile_size)
@@ -63,3 +89,49 @@ class PatchNetwork(nn.Module, ABC):
         Returns:
             sums [B, C, H, W] and coverage [H, W].
         """
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a linear physics recorded of images: y = A x + noise.
+
+    physics: A, the same for all images of a batch. y: what A makes of images [B, C, H, W]. start: a first guess of
+    them, [B, C, H, W]. level: how strong the degradation is, [B], in [0, 1]. noise: its standard deviation, likewise.
+    """
+
+    physics: LinearPhysics
+    y: Tensor
+    start: Tensor
+    level: Tensor
+    noise: Tensor
+
+    def to(self, device: torch.device) -> Recording:
+        """The same on another device; operators follow what they are given."""
+        tensors = (tensor.to(device) for tensor in (self.y, self.start, self.level, self.noise))
+        return Recording(self.physics, *tensors)
+
+
+class ReconstructionNetwork(Network):
+    """A network that reconstructs images from what a linear physics recorded of them."""
+
+    @property
+    def repeated(self) -> nn.Module:
+        """The part that most of the work is done in, which training may compile."""
+        return self
+
+    @abstractmethod
+    def forward(self, recording: Recording, stride: int = 1, tile_size: int | None = None) -> Tensor:
+        """The images [B, C, H, W]; values may lie outside [0, 1].
+
+        Args:
+            recording: what was observed, and how.
+            stride: of its patch grids, if it has any.
+            tile_size: of the blocks that patches are restored in, as in `PatchNetwork.forward`.
+        """
+
+    def fitted(self, recording: Recording, stride: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """What training compares with the clean images, with gradients: here the images alone.
+
+        `generator` is for what is drawn at random.
+        """
+        return (self(recording, stride),)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.knots import KnotInterpolation
 from restorekit.models.algorithm import Numbers, PatchRestorer, Priors, Watcher
-from restorekit.models.base import PatchNetwork
+from restorekit.models.base import Network, PatchNetwork
+from restorekit.models.sparse_coding_settings import SparseCodingSettings
 from restorekit.patches import aggregate_patches, coverage, grid_shape
 from restorekit.priors.centralised import CentralisedPrior
 from restorekit.priors.group import GroupPrior
@@ -24,33 +23,6 @@ LARGEST_INITIAL_MOMENTUM = 0.6
 INITIAL_INTERPOLATED = 0.3
 HALO = 20
 """Pixels around a tile whose patches count as peers of those inside, and as parts of the estimates in between."""
-
-
-@dataclass(frozen=True)
-class SparseCodingSettings:
-    """What fixes the shapes of a `SparseCoding` network.
-
-    channels: 1 grey, 3 RGB. patch_size: the p of p x p patches. atoms: columns of the dictionary. steps: K.
-    knots: levels in [0, 1] at which whatever depends on the level is stored. scales: how many halvings of the image
-    help to find the mean of a patch, plus one; 1 is the paper's model.
-    prior: "sparse" (SC), "group" (GroupSC) or "centralised" (CSR). refresh: the steps before which the estimates are
-    averaged and similarities and targets renewed. peers: how many similar patches count. feedback: whether targets
-    and means learn from the renewed estimate (variance reduction). gains: whether C and W have a gain for every atom
-    and level. masked: whether some values of an image may be interpolated, as in a mosaic.
-    """
-
-    channels: int
-    patch_size: int
-    atoms: int
-    steps: int
-    knots: tuple[float, ...]
-    scales: int = 1
-    prior: str = "sparse"
-    refresh: tuple[int, ...] = ()
-    peers: int = 0
-    feedback: bool = False
-    gains: bool = False
-    masked: bool = False
 
 
 class SparseCoding(PatchNetwork):
@@ -121,6 +93,11 @@ class SparseCoding(PatchNetwork):
         return self.settings.patch_size
 
     @property
+    def matrices(self) -> tuple[str, ...]:
+        """The names of the parameters that are matrices."""
+        return self.MATRICES
+
+    @property
     def halo(self) -> int:
         """How far around a tile it looks, in pixels; 0 if each patch is restored by itself."""
         return HALO if self.settings.refresh else 0
@@ -139,11 +116,13 @@ class SparseCoding(PatchNetwork):
         self.synthesis.copy_(scaled)
 
     @torch.no_grad()
-    def adopt(self, source: SparseCoding) -> bool:
+    def adopt(self, source: Network) -> bool:
         """Take over the numbers of another network, interpolated where knots differ; False if the shapes do not fit.
 
         What only this network has stays as it is, what only the source has is left out.
         """
+        if not isinstance(source, SparseCoding):
+            return False
         own, levels = self.state_dict(), self.interpolate.knots
         for name, tensor in source.state_dict().items():
             if name not in own:
@@ -174,7 +153,9 @@ class SparseCoding(PatchNetwork):
         gain: Tensor = self.interpolate(self.synthesis_gain, level)
         return gain[:, :, None] * synthesis
 
-    def watched(self, observed: Tensor, level: Tensor, stride: int, watch: Watcher) -> PatchRestorer:
+    def watched(
+        self, observed: Tensor, level: Tensor, stride: int, watch: Watcher, mask: Tensor | None = None
+    ) -> PatchRestorer:
         """Restore the regular grid of patches in one go, as `forward` does one tile, and tell `watch` of every step.
 
         Returns:
@@ -185,7 +166,7 @@ class SparseCoding(PatchNetwork):
         base = observed if noise is None else observed - _upsampled(noise, slice(0, height), slice(0, width))
         grid = Grid(*grid_shape(height, width, self.patch_size, stride), stride)
         run = PatchRestorer(self._numbers(level), self._priors, self.settings.refresh, self.patch_size, grid, watch)
-        run.run(observed, base, None)
+        run.run(observed, base, mask)
         return run
 
     def _estimate(

@@ -75,7 +75,7 @@ class ZooDenoiser:
     def __call__(self, images: Tensor, sigma: Tensor) -> Tensor:
         """Images [B, C, H, W] and the noise level of each, [B] -> estimates."""
         low, high = (level / 255 for level in self._model.card.level_range)
-        network = self._model.network.to(images.device)
+        network = self._model.patch_network.to(images.device)
         estimates = []
         for image, level in zip(images, sigma.clamp(low, high).tolist(), strict=True):
             estimate, tiles = restore_batch(image[None], level, network, self._settings)

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 
-def compiled(module: nn.Module, device: torch.device) -> tuple[nn.Module, bool]:
-    """`module` compiled, and whether it was: on a CPU that needs a C++ compiler, on a GPU Triton."""
+def compile_module(module: nn.Module, device: torch.device) -> bool:
+    """Compile `module` in place, and say whether it was: on a CPU that needs a C++ compiler, on a GPU Triton."""
     if device.type == "cuda":
         able = importlib.util.find_spec("triton") is not None
     else:
         able = any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++"))
-    if not able:
-        return module, False
-    module.compile()
-    return module, True
+    if able:
+        module.compile()
+    return able

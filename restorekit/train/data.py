@@ -1,4 +1,4 @@
-"""Training data: a folder of images, held in memory, from which random crops are drawn."""
+"""Training data: a folder of images or complex slices, held in memory, from which random crops are drawn."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ from restorekit.errors import DatasetError, ImageError
 from restorekit.image import read_picture, supported_suffixes
 from restorekit.train.degradation import LEVELS
 
+COMPLEX, COLOUR = 2, 3
+"""Numbers of channels: (real, imaginary), and RGB."""
+SLICES = ".npy"
+"""Files of complex slices, float [n, 2, H, W]: the real and the imaginary part, of magnitudes up to 1."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images [C, H, W], uint8, as lists for training and validation."""
+    """Images [C, H, W] as lists for training and validation: uint8, or float16 what comes from complex slices."""
 
     training: list[Tensor]
     validation: list[Tensor]
 
 
 def load_split(folder: Path, channels: int, least_size: int, validation_every: int) -> Split:
-    """Read every picture under `folder`; the first and every `validation_every`-th after it are for validation.
+    """Read every picture and slice under `folder`; the first and every `validation_every`-th are for validation.
 
-    Colour images become grey (luma of ITU-R BT.601) for a grey model; grey images cannot train a colour model.
+    Colour images become grey (luma of ITU-R BT.601) for a grey model, complex slices their magnitude; grey images
+    cannot train a colour model. For a model of complex images, pictures have an imaginary part of zero.
 
     Raises:
         DatasetError: no folder, nothing readable in it, too few or too small pictures.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of training images")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in supported_suffixes and path.is_file())
+    suffixes = {*supported_suffixes, SLICES}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     images = []
     for path in paths:
-        try:
-            picture = read_picture(path)
-        except ImageError as error:
-            raise DatasetError(f"a training image cannot be used: {error}") from error
-        image = _as_channels(picture.to_float(), channels, path)
-        if min(image.shape[1:]) >= least_size:
-            images.append(image)
+        found = _slices(path, channels) if path.suffix.lower() == SLICES else [_picture(path, channels)]
+        images += [image for image in found if min(image.shape[1:]) >= least_size]
     validation = images[::validation_every]
     training = [image for index, image in enumerate(images) if index % validation_every]
     if not training:
@@ -52,10 +54,32 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
     return Split(training, validation)
 
 
+def _slices(path: Path, channels: int) -> list[Tensor]:
+    try:
+        slices = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"training slices {path} cannot be read: {error}") from error
+    if slices.ndim != 4 or slices.shape[1] != 2 or slices.dtype.kind != "f":
+        raise DatasetError(f"training slices {path} are {slices.dtype} {list(slices.shape)}, not float [n, 2, H, W]")
+    if channels == COLOUR:
+        raise DatasetError(f"training slices {path} have no colours, and a colour model learns from colour images only")
+    parts = torch.from_numpy(slices)
+    return list((parts if channels == COMPLEX else parts.float().norm(dim=1, keepdim=True)).to(torch.float16))
+
+
+def _picture(path: Path, channels: int) -> Tensor:
+    try:
+        picture = read_picture(path)
+    except ImageError as error:
+        raise DatasetError(f"a training image cannot be used: {error}") from error
+    image = _as_channels(picture.to_float(), COLOUR if channels == COLOUR else 1, path)
+    return torch.cat((image, torch.zeros_like(image))) if channels == COMPLEX else image
+
+
 def _as_channels(pixels: np.ndarray, channels: int, path: Path) -> Tensor:
     if pixels.ndim == 3 and channels == 1:
         pixels = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-    if pixels.ndim == 2 and channels == 3:
+    if pixels.ndim == 2 and channels == COLOUR:
         raise DatasetError(f"training image {path} is grey, and a colour model learns from colour images only")
     image = torch.from_numpy(np.ascontiguousarray(pixels))
     image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
@@ -63,7 +87,7 @@ def _as_channels(pixels: np.ndarray, channels: int, path: Path) -> Tensor:
 
 
 def random_crops(images: Sequence[Tensor], size: int, count: int, generator: torch.Generator) -> Tensor:
-    """Crops [count, C, size, size] in [0, 1] of random images at random places, flipped and turned at random."""
+    """Crops [count, C, size, size] of full scale 1 of random images at random places, flipped and turned at random."""
 
     def draw(limit: int) -> int:
         return int(torch.randint(limit, (), generator=generator))
@@ -74,11 +98,16 @@ def random_crops(images: Sequence[Tensor], size: int, count: int, generator: tor
         top, left = draw(image.shape[1] - size + 1), draw(image.shape[2] - size + 1)
         crop = torch.rot90(image[:, top : top + size, left : left + size], draw(4), (1, 2))
         crops.append(crop.flip(2) if draw(2) else crop)
-    return torch.stack(crops).float() / LEVELS
+    return torch.stack([_unit(crop) for crop in crops])
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:
-    """The middle `size` x `size` pixels (fewer if the image is smaller), [1, C, h, w] in [0, 1]."""
+    """The middle `size` x `size` pixels (fewer if the image is smaller), [1, C, h, w] of full scale 1."""
     height, width = min(size, image.shape[1]), min(size, image.shape[2])
     top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
-    return image[None, :, top : top + height, left : left + width].float() / LEVELS
+    return _unit(image[None, :, top : top + height, left : left + width])
+
+
+def _unit(image: Tensor) -> Tensor:
+    """As float32, 8-bit samples divided by the greatest."""
+    return image.float() / LEVELS if image.dtype == torch.uint8 else image.float()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from restorekit.image import recompress
+from restorekit.models import Recording
 from restorekit.physics.jpeg import error_level
 from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
 
@@ -24,6 +25,11 @@ class Observation:
     images: Tensor
     level: Tensor
     mask: Tensor | None = None
+
+    def to(self, device: torch.device) -> Observation:
+        """The same on another device."""
+        mask = None if self.mask is None else self.mask.to(device)
+        return Observation(self.images.to(device), self.level.to(device), mask)
 
 
 class Degradation(Protocol):
@@ -41,10 +47,10 @@ class Degradation(Protocol):
     def balance(self) -> float:
         """A crop's squared error is weighed by (level / 25)^-balance, so that faint and strong levels count alike."""
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation | Recording:
         """Degrade each crop by a random level."""
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation | Recording:
         """Degrade all crops by one level of the users' scale."""
 
 

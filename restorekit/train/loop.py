@@ -16,16 +16,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from restorekit import zoo
 from restorekit.errors import TrainingError
-from restorekit.models import PatchNetwork, SparseCoding, build
+from restorekit.models import AnyNetwork, SparseCoding, build
 from restorekit.restore.engine import resolve_device
 from restorekit.train import record
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
-from restorekit.train.compiling import compiled
+from restorekit.train.compiling import compile_module
 from restorekit.train.data import Split, load_split, random_crops
 from restorekit.train.dictionary import learn_dictionary
 from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
-from restorekit.train.objective import Objective
+from restorekit.train.objective import objective_of
 from restorekit.train.recipe import Recipe
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
@@ -36,6 +36,8 @@ CHECKPOINT = "checkpoint.safetensors"
 PROBE_IMAGES = 8
 LEAST_ERROR = 1e-10
 """A crop of one flat colour may be restored without any error; 100 dB is enough said of it."""
+CONVOLUTION = 4
+"""The dimensions of a convolution's kernels, which get the rate of matrices, but no preconditioner."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class _Trainer:
     ) -> None:
         self.recipe, self.out, self.world, self.report = recipe, out, world, report
         checkpoint = self._open(resume)
-        self.network = build(recipe.architecture, recipe.settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.network = build(recipe.architecture, recipe.settings)
         least = max(recipe.data.crop, self.network.patch_size)
         self.split: Split = load_split(data, self.network.channels, least, recipe.data.validation_every)
         self.generator = torch.Generator().manual_seed(recipe.seed + world.rank)
@@ -116,10 +120,9 @@ class _Trainer:
         self.snapshot = _tensors(self.network)
         if checkpoint is not None:
             self._restore(checkpoint)
-        objective: nn.Module = Objective(self.network, recipe.degradation.balance)
-        if world.size > 1:
-            objective = DistributedDataParallel(objective)
-        self.objective, self.compiled = compiled(objective, world.device)
+        objective = objective_of(self.network, recipe.degradation.balance, recipe.data.margin)
+        self.compiled = compile_module(objective.compilable, world.device)
+        self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.probe = self._probe_crops()
 
     def run(self, stop: threading.Event, max_minutes: float | None) -> TrainingResult:
@@ -172,9 +175,13 @@ class _Trainer:
     def _initialise(self) -> None:
         if self.recipe.warm_start:
             source = zoo.load_model(zoo.find(self.recipe.warm_start)).network
-            if not isinstance(source, SparseCoding) or not self.network.adopt(source):
+            if not self.network.adopt(source):
                 raise TrainingError(f"warm start {self.recipe.warm_start} has settings that do not fit the recipe")
             return
+        if self.recipe.dictionary is None:
+            return
+        if not isinstance(self.network, SparseCoding):
+            raise TrainingError(f"a network of {self.recipe.architecture} has no dictionary to learn at the start")
         generator = torch.Generator().manual_seed(self.recipe.seed)
         self._say(0.0, "learning the initial dictionary")
         settings = self.network.settings
@@ -187,26 +194,26 @@ class _Trainer:
     def _make_optimiser(self) -> SOAP:
         settings = self.recipe.optimiser
         named = dict(self.network.named_parameters())
-        matrices = [named.pop(name) for name in SparseCoding.MATRICES]
+        matrices = [named.pop(name) for name in self.network.matrices]
+        kernels = [named.pop(name) for name, tensor in tuple(named.items()) if tensor.ndim == CONVOLUTION]
         groups = [
-            {"params": matrices, "matrices": True},
-            {"params": list(named.values()), "matrices": False},
+            {"params": matrices, "matrices": True, "rate": settings.matrix_rate},
+            {"params": kernels, "rate": settings.matrix_rate},
+            {"params": list(named.values()), "rate": settings.scalar_rate},
         ]
-        return SOAP(groups, settings.betas, settings.epsilon)
+        return SOAP([group for group in groups if group["params"]], settings.betas, settings.epsilon)
 
     def _step(self) -> None:
         data, settings = self.recipe.data, self.recipe.optimiser
         factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
-        for group, rate in zip(self.optimiser.param_groups, (settings.matrix_rate, settings.scalar_rate), strict=True):
-            group["lr"] = rate * factor
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["rate"] * factor
         clean = random_crops(self.split.training, data.crop, data.batch, self.generator)
         observed = self.recipe.degradation.draw(clean, self.generator)
         # Every process must draw the same stride: it follows from the step alone.
         stride = data.strides[self.progress.step % len(data.strides)]
         device = self.world.device
-        mask = None if observed.mask is None else observed.mask.to(device)
-        images, level = observed.images.to(device), observed.level.to(device)
-        loss, errors = self.objective(images, mask, clean.to(device), level, stride)
+        loss, errors = self.objective(observed.to(device), clean.to(device), stride, self.generator)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -298,9 +305,8 @@ class _Trainer:
     def _probe_psnr(self) -> float:
         return fmean(self._validation_psnr(self.network, self.probe).values())
 
-    def _validation_psnr(self, network: PatchNetwork, images: Sequence[Tensor]) -> dict[str, float]:
-        crop = self.recipe.data.validation_crop
-        return validation_psnr(network, images, crop, self.recipe.degradation, self.world.device)
+    def _validation_psnr(self, network: AnyNetwork, images: Sequence[Tensor]) -> dict[str, float]:
+        return validation_psnr(network, images, self.recipe, self.world.device)
 
     def _mean_psnr(self) -> float:
         return self.psnr_sum / max(1.0, self.psnr_count)

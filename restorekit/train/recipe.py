@@ -24,7 +24,8 @@ DEGRADATIONS: Mapping[str, type[NoiseSettings] | type[JpegSettings] | type[Mosai
 class DataSettings:
     """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
 
-    `strides` are the strides of the patch grid to train with, one drawn for every step.
+    `strides` are the strides of the patch grid to train with, one drawn for every step. `margin`: pixels along the
+    border of crops that do not count where operators take crops to be periodic.
     """
 
     crop: int
@@ -32,6 +33,7 @@ class DataSettings:
     strides: tuple[int, ...]
     validation_every: int
     validation_crop: int
+    margin: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ class SafetySettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. `sha256` is the hash of the TOML text, `warm_start` a model whose numbers it begins from."""
+    """One training run. `sha256` is the hash of the TOML text.
+
+    A network begins from the numbers of the model `warm_start`, or from a dictionary that is learned on the training
+    images, or, where there is neither, from the initial values that its architecture has.
+    """
 
     name: str
     task: str
@@ -86,10 +92,10 @@ class Recipe:
     settings: Mapping[str, object]
     data: DataSettings
     degradation: Degradation
-    dictionary: DictionarySettings
     optimiser: OptimiserSettings
     safety: SafetySettings
     sha256: str
+    dictionary: DictionarySettings | None = None
 
 
 def recipe_names() -> list[str]:
@@ -121,18 +127,29 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 def _parse(text: str) -> Recipe:
     table = tomllib.loads(text)
-    settings = dict(table.pop("settings"))
-    settings["knots"] = [level / LEVELS for level in settings["knots"]]
-    sections = {
+    settings = _in_units(table.pop("settings"))
+    sections: dict[str, object] = {
         "data": _section(DataSettings, table.pop("data")),
         "degradation": _degradation(table),
-        "dictionary": _section(DictionarySettings, table.pop("dictionary")),
         "optimiser": _section(OptimiserSettings, table.pop("optimiser")),
         "safety": _section(SafetySettings, table.pop("safety")),
     }
+    if "dictionary" in table:
+        sections["dictionary"] = _section(DictionarySettings, table.pop("dictionary"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     everything = {"warm_start": "", **table, **sections, "settings": MappingProxyType(settings), "sha256": digest}
     return _section(Recipe, everything)
+
+
+def _in_units(settings: Mapping[str, Any]) -> dict[str, object]:
+    """Settings as networks take them, with the levels of knots on the scale 0..1; so too within other settings."""
+    converted: dict[str, object] = {}
+    for name, value in settings.items():
+        if name == "knots":
+            converted[name] = [level / LEVELS for level in value]
+        else:
+            converted[name] = _in_units(value) if isinstance(value, dict) else value
+    return converted
 
 
 def _degradation(table: dict[str, Any]) -> Degradation:

@@ -13,7 +13,7 @@ LOG = "log.jsonl"
 
 @dataclass(frozen=True)
 class Check:
-    """The state of a run at a check. PSNRs in dB, `rate` the learning-rate factor, `validation` by noise level."""
+    """The state of a run at a check. PSNRs in dB, `rate` the learning-rate factor, `validation` by level."""
 
     step: int
     seconds: float
@@ -47,7 +47,7 @@ def read_log(folder: Path) -> list[Check]:
 
 
 def draw_curves(folder: Path, title: str) -> None:
-    """Draw curves.png: validation PSNR by noise level, and the learning rate, over the steps."""
+    """Draw curves.png: validation PSNR by level, and the learning rate, over the steps."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -61,9 +61,7 @@ def draw_curves(folder: Path, title: str) -> None:
     for level in checks[-1].validation:
         values = [check.validation.get(level, float("nan")) for check in checks]
         first = checks[0].validation.get(level, values[-1])
-        psnr.plot(
-            steps, [value - values[-1] for value in values], label=f"sigma {level}: {first:.2f} to {values[-1]:.2f} dB"
-        )
+        psnr.plot(steps, [value - values[-1] for value in values], label=f"{level}: {first:.2f} to {values[-1]:.2f} dB")
     psnr.set_ylim(-1.0, 0.1)
     psnr.set_ylabel("validation PSNR, dB below the last")
     psnr.legend(loc="lower right")

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from restorekit.metrics import psnr
-from restorekit.models import PatchNetwork
+from restorekit.models import AnyNetwork
 from restorekit.train.data import centre_crop
-from restorekit.train.degradation import Degradation
+from restorekit.train.objective import Objective, objective_of, without_border
+from restorekit.train.recipe import Recipe
 
 STRIDE = 2
 """Patches are coded every second pixel: a quarter of the work, and the same ranking of weights."""
@@ -20,20 +21,26 @@ TILE_SIZE = 160
 
 @torch.no_grad()
 def validation_psnr(
-    network: PatchNetwork, images: Sequence[Tensor], crop: int, degradation: Degradation, device: torch.device
+    network: AnyNetwork, images: Sequence[Tensor], recipe: Recipe, device: torch.device
 ) -> dict[str, float]:
     """Mean PSNR in dB over the middle crops of `images`, for each level the degradation is validated at."""
-    crops = [centre_crop(image, crop) for image in images]
-    return {f"{level:g}": _mean_psnr(network, crops, degradation, level, device) for level in degradation.validation}
+    objective = objective_of(network, recipe.degradation.balance, recipe.data.margin)
+    crops = [centre_crop(image, recipe.data.validation_crop) for image in images]
+    # What was compiled for the crops of training would be compiled anew for these.
+    with torch.compiler.set_stance("force_eager"):
+        return {
+            f"{level:g}": fmean(_psnrs(objective, crops, recipe, level, device))
+            for level in recipe.degradation.validation
+        }
 
 
-def _mean_psnr(
-    network: PatchNetwork, crops: Sequence[Tensor], degradation: Degradation, level: float, device: torch.device
-) -> float:
+def _psnrs(
+    objective: Objective, crops: Sequence[Tensor], recipe: Recipe, level: float, device: torch.device
+) -> list[float]:
     scores = []
     for index, clean in enumerate(crops):
-        observed = degradation.at(clean, level, torch.Generator().manual_seed(index))
-        mask = None if observed.mask is None else observed.mask.to(device)
-        sums, covered = network(observed.images.to(device), observed.level.to(device), STRIDE, TILE_SIZE, mask=mask)
-        scores.append(psnr((sums / covered).clamp(0, 1).cpu(), clean))
-    return fmean(scores)
+        observed = recipe.degradation.at(clean, level, torch.Generator().manual_seed(index))
+        restored = objective.restored(observed.to(device), STRIDE, TILE_SIZE).clamp(0, 1).cpu()
+        margin = recipe.data.margin
+        scores.append(psnr(without_border(restored, margin), without_border(clean, margin)))
+    return scores

@@ -11,8 +11,8 @@ from typing import TypeGuard, TypeVar
 from restorekit.errors import WeightsError
 
 FORMAT_VERSION = 2
-TASKS = ("denoise", "demosaic", "deblock")
-CHANNELS = (1, 3)
+TASKS = ("denoise", "demosaic", "deblock", "deblur", "superres", "cs-mri")
+CHANNELS = (1, 2, 3)
 
 _LARGEST_NUMBER = 1e12
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -39,9 +39,10 @@ class ModelCard:
     """Everything needed to build a model again, and to judge it.
 
     name: what users call it, and the file's name without the suffix. architecture, settings: what `models.build` takes.
-    task: one of `TASKS`. channels: 1 grey, 3 RGB. level_range: least and greatest level of the degradation it was made
-    for: the noise level on the 0..255 scale to denoise, the JPEG quality factor to deblock, 0 and 0 to demosaic, which
-    knows no levels. parameters: how many numbers were learned. description: one sentence for people. recipe,
+    task: one of `TASKS`. channels: 1 grey, 2 complex, 3 RGB. level_range: least and greatest level of the degradation
+    it was made for: the noise level on the 0..255 scale to denoise and to deblur, the JPEG quality factor to deblock,
+    the scale for super-resolution, the sampling rate in percent for cs-mri, 0 and 0 to demosaic, which knows no levels.
+    parameters: how many numbers were learned. description: one sentence for people. recipe,
     recipe_sha256: the training recipe's name and the hash of its text. training_data: where the images came from.
     steps: how many optimiser steps it was trained for. package_version: of the restorekit that wrote the file. licence:
     an SPDX identifier. measured: how well it does.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restorekit import models
-from restorekit.errors import WeightsError
+from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.image import show_path
 from restorekit.zoo.card import ModelCard
 from restorekit.zoo.weights import load_weights
@@ -21,8 +21,15 @@ class LoadedModel:
     """A network with its learned numbers, in eval mode, on the CPU, without gradients; and where it came from."""
 
     card: ModelCard
-    network: models.PatchNetwork
+    network: models.AnyNetwork
     path: Path
+
+    @property
+    def patch_network(self) -> models.PatchNetwork:
+        """The network, if it restores patches. Raises ModelMismatchError for one that reconstructs from recordings."""
+        if isinstance(self.network, models.ReconstructionNetwork):
+            raise ModelMismatchError(f"{self.card.name} is a model to {self.card.task}, and restores nothing else")
+        return self.network
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -46,7 +53,7 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(card, network.eval().requires_grad_(False), path)
 
 
-def _build(card: ModelCard) -> models.PatchNetwork:
+def _build(card: ModelCard) -> models.AnyNetwork:
     try:
         return models.build(card.architecture, card.settings)
     except (RuntimeError, OverflowError, TypeError) as error:
