@@ -1,0 +1,120 @@
+"""A U-Net in tiles, on any size, at any scale of its values."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from restorekit.errors import ModelMismatchError, WeightsError
+from restorekit.models.unet import UNet, UNetSettings
+from restorekit.restore.engine import RunSettings, restore_batch
+
+SETTINGS = UNetSettings(channels=3, widths=(8, 12, 16), blocks=1)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    made = UNet(SETTINGS)
+    torch.nn.init.normal_(made.tail.weight, std=0.1, generator=torch.Generator().manual_seed(1))
+    return made.eval().requires_grad_(False)
+
+
+def estimate(network, images, level, tile_size=None):
+    sums, covered = network(images, level, 1, tile_size)
+    return sums / covered
+
+
+def test_it_starts_as_the_identity():
+    image, level = randn(1, 3, 24, 32), torch.full((1,), 0.1)
+    assert torch.equal(estimate(UNet(SETTINGS), image, level), image)
+
+
+def test_features_keep_their_size_at_the_start():
+    network = UNet(UNetSettings(channels=3, widths=(32, 48, 64), blocks=2))
+    sizes = []
+    for layer in [*network.encoders, network.middle, *network.decoders]:
+        layer.register_forward_hook(lambda _, given, made: sizes.append(float(made.std())))
+    with torch.no_grad():
+        network(randn(1, 3, 64, 64), torch.full((1,), 0.1))
+    assert all(0.3 < size < 4 for size in sizes)
+
+
+def test_scaling_image_and_level_scales_the_estimate(network):
+    image, level = randn(2, 3, 24, 32), torch.tensor([0.1, 0.3])
+    scaled = estimate(network, 5 * image, 5 * level)
+    torch.testing.assert_close(scaled, 5 * estimate(network, image, level), rtol=1e-4, atol=1e-4)
+
+
+def test_the_level_matters_to_its_own_image_only(network):
+    image = randn(2, 3, 24, 32)
+    one, other = (estimate(network, image, torch.tensor([0.1, level])) for level in (0.1, 0.2))
+    assert torch.equal(one[0], other[0])
+    assert not torch.allclose(one[1], other[1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(160, 176), (161, 187), (8, 203)])
+def test_tiles_agree_with_the_whole(channels, size):
+    network = UNet(UNetSettings(channels, SETTINGS.widths, SETTINGS.blocks)).double()
+    torch.nn.init.normal_(network.tail.weight, std=0.1, generator=torch.Generator().manual_seed(1))
+    image, level = randn(1, channels, *size).double(), torch.full((1,), 0.1).double()
+    whole = estimate(network, image, level, 1024)
+    assert network.halo < 160
+    tiled = estimate(network, image, level, 32)
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-10)
+    assert len(network.blocks(*size, 2, 32)) > 1
+
+
+def test_the_halo_is_the_field_of_view(network):
+    """What is farther away than the halo changes nothing, and what is a little nearer does."""
+    level, middle = torch.full((1,), 0.1), 160
+    moved = {}
+    for distance in (network.halo + 1, network.halo - 2 * network.patch_size):
+        image = randn(1, 3, 320, 8)
+        before = estimate(network, image, level)[..., middle, :]
+        image[..., middle + distance :, :] += 10
+        moved[distance] = float((estimate(network, image, level)[..., middle, :] - before).abs().max())
+    far, near = moved.values()
+    assert far == 0
+    assert near > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (7, 9), (33, 16)])
+def test_any_size_by_the_engine(network, size):
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(2))
+    for tile in (None, 16):
+        restored, _ = restore_batch(image, 0.1, network, RunSettings(tile=tile))
+        assert restored.shape == image.shape
+        assert torch.isfinite(restored).all()
+
+
+def test_in_training_the_pixels_beyond_the_cells_are_left_out(network):
+    image, level = randn(2, 3, 21, 35), torch.full((2,), 0.1)
+    sums, covered = network(image, level)
+    assert sums.shape == image.shape
+    assert covered.sum() == 16 * 32
+    assert (covered[:16, :32] == 1).all()
+    assert (sums[..., 16:, :] == 0).all()
+
+
+def test_a_mask_is_refused(network):
+    image = torch.rand(1, 3, 16, 16)
+    with pytest.raises(ModelMismatchError, match="takes no mask"):
+        network(image, torch.full((1,), 0.1), mask=torch.ones_like(image))
+
+
+def test_settings_of_a_card():
+    assert UNetSettings.parse({**asdict(SETTINGS), "widths": [8, 12, 16]}) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    "change", [{"widths": []}, {"widths": [8, 0]}, {"widths": 8}, {"widths": [True]}, {"blocks": 0}, {"depth": 3}]
+)
+def test_settings_that_make_no_network(change):
+    with pytest.raises(WeightsError, match="unet model"):
+        UNetSettings.parse({**asdict(SETTINGS), **change})
