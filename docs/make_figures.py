@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import restorekit
-from restorekit.explain import ExplainedDenoise
+from restorekit.explain import Explained
 from restorekit.image import Metadata, Picture, read_picture, write_picture
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.denoise import TASK, Denoise
@@ -51,9 +51,7 @@ def draw_explanation() -> None:
     """Explain with every patch restored, so that the maps have a value for every pixel."""
     denoise = Denoise(25 / 255, ModelChoice(TASK, None), RunSettings(Quality.BEST, "cpu"))
     with tempfile.TemporaryDirectory() as folder:
-        ExplainedDenoise(denoise, "noisy.png", Path(folder), overwrite=True, at=PIXEL)(
-            read_picture(IMAGES / "noisy.png")
-        )
+        Explained(denoise, "noisy.png", Path(folder), overwrite=True, at=PIXEL)(read_picture(IMAGES / "noisy.png"))
         names = ("result", "atom-counts", "confidence")
         parts = [read_picture(Path(folder, f"{name}.png")).pixels[EXPLAINED] for name in names]
     gap = np.full((len(parts[0]), GAP, 3), 255, np.uint8)

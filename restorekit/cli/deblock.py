@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restorekit.cli.explanation import check_explanation, explained
 from restorekit.cli.images import run_on_files
-from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.options import ExplainOptions, FileOptions, MessageOptions, ModelOptions, command
 from restorekit.cli.values import parse_settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def deblock(
     files: FileOptions,
     model: ModelOptions,
+    explanation: ExplainOptions,
     messages: MessageOptions,
     quality_factor: Annotated[
         int | None,
@@ -36,12 +38,14 @@ def deblock(
     IMG.jpg becomes IMG_deblocked.png beside it, so that it is not compressed again; -o names another format. A folder
     becomes FOLDER_deblocked/ with the same tree in it.
     """
+    check_explanation(explanation, files)
 
     def make_operation() -> Operation:
         from restorekit.restore.choice import ModelChoice
         from restorekit.restore.deblock import TASK, Deblock
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        return Deblock(quality_factor, ModelChoice(TASK, model.model, offline=model.offline), settings)
+        operation = Deblock(quality_factor, ModelChoice(TASK, model.model, offline=model.offline), settings)
+        return explained(operation, explanation, files)
 
     run_on_files(files, messages, make_operation, participle="deblocked", written_as={"jpeg": "png"})

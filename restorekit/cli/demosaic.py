@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restorekit.cli.explanation import check_explanation, explained
 from restorekit.cli.images import run_on_files
-from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
+from restorekit.cli.options import ExplainOptions, FileOptions, MessageOptions, ModelOptions, command
 from restorekit.cli.values import PATTERNS, parse_pattern, parse_settings
 from restorekit.errors import UsageError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 def demosaic(
     files: FileOptions,
     model: ModelOptions,
+    explanation: ExplainOptions,
     messages: MessageOptions,
     pattern: Annotated[
         str | None,
@@ -36,6 +38,7 @@ def demosaic(
     IMG.png becomes IMG_demosaiced.png beside it, a RAW file a TIFF file of 16 bits in sRGB colours.
     RAW files need the extra `raw`.
     """
+    check_explanation(explanation, files)
     known = None if pattern is None else parse_pattern(pattern)
     if known is None:
         _check_raw(files.inputs)
@@ -45,7 +48,8 @@ def demosaic(
         from restorekit.restore.demosaic import TASK, Demosaic
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        return Demosaic(known, ModelChoice(TASK, model.model, offline=model.offline), settings)
+        operation = Demosaic(known, ModelChoice(TASK, model.model, offline=model.offline), settings)
+        return explained(operation, explanation, files)
 
     run_on_files(files, messages, make_operation, participle="demosaiced", camera_raw=True)
 

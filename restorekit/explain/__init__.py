@@ -1,8 +1,8 @@
 """How a sparse-coding network came to its result: its steps, its atoms, and where it is sure."""
 
 from restorekit.explain.atoms import draw_dictionary
-from restorekit.explain.denoise import ExplainedDenoise
 from restorekit.explain.folder import check_folder
 from restorekit.explain.network import sparse_coding_of
+from restorekit.explain.operation import Explained
 
-__all__ = ["ExplainedDenoise", "check_folder", "draw_dictionary", "sparse_coding_of"]
+__all__ = ["Explained", "check_folder", "draw_dictionary", "sparse_coding_of"]

@@ -13,7 +13,8 @@ from restorekit.explain.drawing import MAGMA, VIRIDIS, as_rgb, at_centres, colou
 from restorekit.explain.gallery import Gallery
 from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread
 from restorekit.explain.scales import colour_bar, curve, round_up
-from restorekit.explain.subject import Image, Subject
+from restorekit.explain.subject import Subject
+from restorekit.restore.case import Image
 
 STEP_TABS = "steps"
 WIDE = 512
@@ -28,10 +29,12 @@ FRAME = (255, 96, 48)
 def before_and_after(subject: Subject, gallery: Gallery) -> str:
     """The window as it was, as it became, and as it should be where that is known; and its place in the image."""
     scale = _scale(subject)
-    noisy = np.clip(subject.region.cut(subject.noisy), 0, 1)
+    before, wording = np.clip(subject.observed, 0, 1), subject.wording
     result = subject.estimates[-1]
     figures = [
-        gallery.figure("noisy", to_8_bits(noisy), _caption("Noisy", _decibels(subject, noisy)), scale),
+        gallery.figure(
+            wording.before, to_8_bits(before), _caption(wording.before.capitalize(), _decibels(subject, before)), scale
+        ),
         gallery.figure("result", _marked(subject, result), _caption("Restored", _decibels(subject, result)), scale),
     ]
     if subject.clean is not None:
@@ -40,10 +43,9 @@ def before_and_after(subject: Subject, gallery: Gallery) -> str:
     patches, size = subject.trajectory.grid.rows * subject.trajectory.grid.cols, subject.trajectory.patch_size
     numbers = sum(parameter.numel() for parameter in subject.network.parameters())
     label = (
-        f"The noise has a standard deviation of {255 * subject.sigma:.3g} on the scale 0 to 255. The network, all of "
-        f"{numbers:,} numbers, cuts what you see into {patches:,} overlapping patches of {size} by {size} pixels, "
-        "writes each as a sum of atoms, and averages what the patches say. The small frame marks the patch that "
-        "is taken apart below."
+        f"{wording.about.format(error=255 * subject.case.level)} The network, all of {numbers:,} numbers, cuts what "
+        f"you see into {patches:,} overlapping patches of {size} by {size} pixels, writes each as a sum of atoms, and "
+        "averages what the patches say. The small frame marks the patch that is taken apart below."
     )
     return _section("Before and after", label, _panels(figures) + _overview(subject, gallery))
 
@@ -51,10 +53,10 @@ def before_and_after(subject: Subject, gallery: Gallery) -> str:
 def _overview(subject: Subject, gallery: Gallery) -> str:
     if subject.is_whole:
         return ""
-    height, width = subject.restored.shape[:2]
+    height, width = subject.case.restored.shape[:2]
     step = -(-max(height, width) // OVERVIEW)
     region = subject.region
-    pixels = as_rgb(to_8_bits(_shrunk(subject.restored, step)))
+    pixels = as_rgb(to_8_bits(_shrunk(subject.case.restored, step)))
     sides = (region.top // step, region.left // step, -(-region.height // step), -(-region.width // step))
     draw_frame(pixels, *sides, FRAME, 2)
     text = (
@@ -81,8 +83,9 @@ def step_by_step(subject: Subject, gallery: Gallery) -> str:
         previous = estimate
     label = (
         "A step compares each patch with the sum of its atoms, adds what explains the difference, and drops the atoms "
-        "too weak to stand out from the noise. It was trained for the last estimate alone: on the way there one may "
-        "be worse than that before. Pick a step; the small pictures are what lies around the framed patch."
+        f"too weak to stand out from the {subject.wording.harm}. It was trained for the last estimate alone: on the "
+        "way there one may be worse than that before. Pick a step; the small pictures are what lies around the framed "
+        "patch."
     )
     refresh = subject.trajectory.refresh
     if refresh:
@@ -102,8 +105,7 @@ def _curve(subject: Subject) -> str:
     known = [score for score in scores if score is not None]
     if known:
         return curve(known, "PSNR after each step, dB", "dB", refresh, mark)
-    start = np.clip(subject.region.cut(subject.noisy), 0, 1)
-    before = (start, *subject.estimates[:-1])
+    before = (np.clip(subject.observed, 0, 1), *subject.estimates[:-1])
     moves = [255 * _rms(now - last) for last, now in zip(before, subject.estimates, strict=True)]
     return curve(moves, "How far each step moves, of 255", "of 255", refresh, mark)
 

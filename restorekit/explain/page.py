@@ -20,7 +20,7 @@ PAGE = "index.html"
 def render_explanation(subject: Subject) -> dict[str, bytes]:
     """The files of an explanation, by name: its pictures, and after them the page."""
     style = resources.files("restorekit.explain").joinpath("explain.css").read_text("utf-8")
-    title = f"How {subject.name} was denoised"
+    title = f"How {subject.name} was {subject.wording.participle}"
     gallery = Gallery()
     maps = "maps three" if subject.clean is not None else "maps"
     body = (
@@ -37,12 +37,18 @@ def render_explanation(subject: Subject) -> dict[str, bytes]:
 
 
 def _facts(subject: Subject) -> str:
-    height, width = subject.noisy.shape[:2]
-    facts = [subject.model, f"sigma {255 * subject.sigma:.3g}", f"{width}×{height} pixels"]
+    case = subject.case
+    height, width = case.observed.shape[:2]
+    facts = [case.model.card.name, *map(_shown, subject.parameters), f"{width}×{height} pixels"]
     if subject.clean is not None:
-        before, after = psnr(subject.noisy, subject.clean), psnr(subject.restored, subject.clean)
+        before, after = psnr(case.observed, subject.clean), psnr(case.restored, subject.clean)
         facts.append(f"{_decibels(before)} before, {_decibels(after)} after")
     return " · ".join(facts)
+
+
+def _shown(parameter: tuple[str, float | str]) -> str:
+    name, value = parameter
+    return f"{name.replace('_', ' ')} {value if isinstance(value, str) else f'{value:.3g}'}"
 
 
 def _decibels(value: float) -> str:

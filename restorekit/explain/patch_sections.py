@@ -11,8 +11,9 @@ from restorekit.explain.drawing import PAPER, VIRIDIS, as_rgb, coloured, draw_fr
 from restorekit.explain.gallery import Gallery
 from restorekit.explain.image_sections import FRAME
 from restorekit.explain.similar import Peer, own_share, peers_of
-from restorekit.explain.subject import Image, Subject
+from restorekit.explain.subject import Subject
 from restorekit.explain.trajectory import Region
+from restorekit.restore.case import Image
 
 MOST_TERMS = 8
 TILE = 84
@@ -39,13 +40,13 @@ def sum_of_atoms(subject: Subject, gallery: Gallery) -> str:
     terms = terms_of(subject.trajectory, subject.patch, order)
     size = subject.trajectory.patch_size
     place = _region_of(subject, subject.patch)
-    noisy = place.cut(subject.region.cut(subject.noisy))
+    observed = place.cut(subject.observed)
     estimate = as_patch(subject.trajectory.patches[subject.patch], size)
-    contrast = Contrast(noisy, estimate)
+    contrast = Contrast(observed, estimate)
     scale = max(1, round(TILE / size))
     row, col = subject.region.top + place.top, subject.region.left + place.left
-    strip = [contrast(noisy), contrast(estimate)]
-    ends = [_tile(contrast(noisy), scale, "noisy")]
+    strip = [contrast(observed), contrast(estimate)]
+    ends = [_tile(contrast(observed), scale, subject.wording.before)]
     ends.append(_tile(contrast(estimate), scale, "restored"))
     if subject.clean is not None:
         clean = place.cut(subject.region.cut(subject.clean))
@@ -140,9 +141,9 @@ def patches_alike(subject: Subject, gallery: Gallery) -> str:
         else "Its coefficients are drawn to the mean of theirs."
     )
     label = (
-        "What occurs more than once is easier to tell from noise. This patch, in orange, is coded in view of the "
-        f"{len(peers)} others nearby that look most like it, the lighter their frame the more. {share} Of all that "
-        f"counts it counts {own:.1%} itself."
+        f"What occurs more than once is easier to tell from {subject.wording.harm}. This patch, in orange, is coded "
+        f"in view of the {len(peers)} others nearby that look most like it, the lighter their frame the more. {share} "
+        f"Of all that counts it counts {own:.1%} itself."
     )
     pairs = [_pair(subject, index) for index in (subject.patch, *(peer.index for peer in peers))]
     captions = [f"<b>{own:.1%}</b>", *(f"{peer.share:.1%}" for peer in peers)]
@@ -161,11 +162,11 @@ def _alike(label: str, content: str) -> str:
 
 
 def _pair(subject: Subject, patch: int) -> Pixels8:
-    """A patch of the window, noisy over restored, with the contrast of the one that is taken apart."""
-    noisy, restored = subject.region.cut(subject.noisy), subject.estimates[-1]
+    """A patch of the window, observed over restored, with the contrast of the one that is taken apart."""
+    observed, restored = subject.observed, subject.estimates[-1]
     chosen, place = _region_of(subject, subject.patch), _region_of(subject, patch)
-    contrast = Contrast(chosen.cut(noisy), chosen.cut(restored))
-    return np.vstack([contrast(place.cut(noisy)), contrast(place.cut(restored))])
+    contrast = Contrast(chosen.cut(observed), chosen.cut(restored))
+    return np.vstack([contrast(place.cut(observed)), contrast(place.cut(restored))])
 
 
 def _region_of(subject: Subject, patch: int) -> Region:

@@ -6,32 +6,33 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.display.detail import most_detailed_window
 from restorekit.errors import UsageError
+from restorekit.explain.network import sparse_coding_of
 from restorekit.explain.trajectory import Region, Trajectory, follow, region_around
+from restorekit.explain.wording import WORDINGS, Wording
 from restorekit.metrics import psnr
 from restorekit.models import SparseCoding
+from restorekit.restore.case import Case, Image
 
-Image = NDArray[np.float32]
+Parameters = tuple[tuple[str, float | str], ...]
 
 
 @dataclass(frozen=True)
 class Subject:
     """All images are [H, W] or [H, W, 3], and those of the window [h, w] or [h, w, 3], with values about [0, 1].
 
-    noisy, restored, clean: the whole image; clean is None where the truth is not known. region: the window in it.
-    estimates: the window after each step, clamped. patch: the one to take apart, an index of the grid.
+    name: the picture's, for people. parameters: what was worked with, likewise. case: the whole image, before and
+    after. clean: likewise, None where the truth is not known. region: the window in it. estimates: the window after
+    each step, clamped. patch: the one to take apart, an index of the grid.
     """
 
     name: str
-    model: str
+    parameters: Parameters
+    case: Case
     network: SparseCoding
-    sigma: float
-    noisy: Image
-    restored: Image
     clean: Image | None
     region: Region
     trajectory: Trajectory
@@ -39,9 +40,19 @@ class Subject:
     patch: int
 
     @property
+    def wording(self) -> Wording:
+        """How to speak of its task."""
+        return WORDINGS[self.case.model.card.task]
+
+    @property
+    def observed(self) -> Image:
+        """The window before."""
+        return self.region.cut(self.case.observed)
+
+    @property
     def is_whole(self) -> bool:
         """Whether the window is all of the image, but for a row or column beyond the last patch."""
-        height, width = self.noisy.shape[:2]
+        height, width = self.case.observed.shape[:2]
         left_out: int = max(height - self.region.height, width - self.region.width)
         return left_out < self.trajectory.grid.stride
 
@@ -51,49 +62,40 @@ class Subject:
 
 
 def make_subject(
-    name: str,
-    model: str,
-    network: SparseCoding,
-    sigma: float,
-    stride: int,
-    noisy: Image,
-    restored: Image,
-    clean: Image | None,
-    at: tuple[int, int] | None,
+    name: str, case: Case, parameters: Parameters, clean: Image | None, at: tuple[int, int] | None
 ) -> Subject:
     """Run the network once more, around a pixel, and watch.
 
     Args:
         name: the picture's, for people.
-        model: likewise.
-        network: what restored it.
-        sigma: the noise level in [0, 1].
-        stride: distance of the patches in pixels.
-        noisy: the whole image.
-        restored: likewise.
-        clean: likewise, where it is known.
+        case: what is to be explained.
+        parameters: what was worked with, as `Restored` has it.
+        clean: the whole image, where it is known.
         at: the pixel to look at, x and y; None is the middle of the most detailed place of what was restored.
 
     Raises:
-        UsageError: there is no such pixel, the images differ in size or channels, or are smaller than a patch.
+        UsageError: there is no such pixel, the images differ in size or channels, or are smaller than a patch; or the
+            network is none of sparse coding.
 
     """
-    height, width = noisy.shape[:2]
-    if clean is not None and clean.shape != noisy.shape:
+    network, observed = sparse_coding_of(case.model), case.observed
+    height, width = observed.shape[:2]
+    if clean is not None and clean.shape != observed.shape:
         raise UsageError(
-            f"the reference is {_size(clean)}, but the picture {_size(noisy)}; they must be the same scene"
+            f"the reference is {_size(clean)}, but the picture {_size(observed)}; they must be the same scene"
         )
     if at is None:
-        detail = most_detailed_window(restored, 3 * network.patch_size)
+        detail = most_detailed_window(case.restored, 3 * network.patch_size)
         at = detail.left + detail.width // 2, detail.top + detail.height // 2
     x, y = at
     if x >= width or y >= height:
         raise UsageError(f"there is no pixel {x},{y} in {width}x{height}; x is up to {width - 1}, y up to {height - 1}")
-    region = region_around(y, x, noisy.shape, network, stride)
-    trajectory = follow(network, _as_batch(region.cut(noisy)), sigma, stride)
+    region = region_around(y, x, observed.shape, network, case.stride)
+    mask = None if case.mask is None else _as_batch(region.cut(case.mask))
+    trajectory = follow(network, _as_batch(region.cut(observed)), case.level, case.stride, mask)
     estimates = tuple(_as_image(estimate.clamp(0, 1)) for estimate in trajectory.estimates)
     patch = trajectory.patch_at(y - region.top, x - region.left)
-    return Subject(name, model, network, sigma, noisy, restored, clean, region, trajectory, estimates, patch)
+    return Subject(name, parameters, case, network, clean, region, trajectory, estimates, patch)
 
 
 def _size(image: Image) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,7 +29,7 @@ class Region:
     height: int
     width: int
 
-    def cut(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def cut(self, image: NDArray[Any]) -> NDArray[Any]:
         """That part of an image [H, W] or [H, W, C], a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
@@ -72,9 +72,13 @@ class Trajectory:
 
 
 @torch.inference_mode()
-def follow(network: SparseCoding, window: Tensor, level: float, stride: int) -> Trajectory:
-    """Run the network over a window [1, C, h, w], all of it covered by the patches of one grid, and watch."""
+def follow(network: SparseCoding, window: Tensor, level: float, stride: int, mask: Tensor | None = None) -> Trajectory:
+    """Run the network over a window [1, C, h, w], all of it covered by the patches of one grid, and watch.
+
+    `mask` is 1 where a value was observed and 0 where it was interpolated, like the window; None if all were observed.
+    """
     window = window.to(network.dictionary.device)
+    mask = None if mask is None else mask.to(window)
     height, width = window.shape[-2:]
     covered = coverage(height, width, network.patch_size, stride, window.device)
     levels = torch.full((1,), level, device=window.device)
@@ -88,7 +92,7 @@ def follow(network: SparseCoding, window: Tensor, level: float, stride: int) -> 
         estimates.append((sums / covered).cpu())
         last[:] = [(codes[0], means[0])]
 
-    run = network.watched(window, levels, stride, watch)
+    run = network.watched(window, levels, stride, watch, mask)
     codes, means = last[0]
     similar = run.similarities
     return Trajectory(

@@ -97,7 +97,7 @@ def reconcile(estimate: Tensor, observed: Tensor, pattern: BayerPattern) -> Tens
     residual = observed - mosaic(estimate, pattern)
     correction = interpolate(residual[None, None], pattern)[0].permute(1, 2, 0)
     better = torch.add(estimate, correction, alpha=RESIDUAL_SHARE)
-    is_observed = bayer_mask(*observed.shape, pattern).to(observed.device) > 0
+    is_observed = bayer_mask(observed.shape[0], observed.shape[1], pattern).to(observed.device) > 0
     return torch.where(is_observed, observed[..., None], better)
 
 

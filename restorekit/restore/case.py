@@ -37,5 +37,8 @@ class Case:
 class Examinable(Protocol):
     """An operation for `run_batch` that lets people look at what its network did."""
 
+    def __call__(self, picture: Picture) -> Restored:
+        """The picture restored."""
+
     def examined(self, picture: Picture) -> tuple[Restored, Case]:
         """The picture restored, and the case that its network had; raises what the operation does."""

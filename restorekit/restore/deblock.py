@@ -10,6 +10,7 @@ from restorekit.errors import UsageError
 from restorekit.image import JpegCoding, Picture
 from restorekit.physics.jpeg import error_level, quality_of, rgb_to_ycbcr, scale_of, ycbcr_to_rgb
 from restorekit.restore.batch import Restored
+from restorekit.restore.case import Case
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.chroma import Plane, enlarge_guided, shrink
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
@@ -46,11 +47,17 @@ class Deblock:
 
     def __call__(self, picture: Picture) -> Restored:
         """The picture restored, in the same depth. Raises UsageError where nothing tells the quality factor."""
+        return self.examined(picture)[0]
+
+    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+        """As `__call__`, and what the network had to do with luma."""
         coding = picture.metadata.jpeg
         quality, chroma_quality = self._qualities_of(coding)
         taken, notes = _within_range(quality, self._model)
+        level = error_level(taken)
         planes = [picture.to_float()] if picture.is_grey else list(np.moveaxis(rgb_to_ycbcr(picture.to_float()), 2, 0))
-        planes[0], report = self._run(planes[0], error_level(taken))
+        compressed = planes[0]
+        planes[0], report = self._run(compressed, level)
         reports = [report]
         # Where it is not known, colour at full resolution must not be lost.
         subsampling = (1, 1) if coding is None else coding.subsampling
@@ -59,7 +66,7 @@ class Deblock:
             stored, report = self._run(stored, _CHROMA_SHARE * error_level(chroma_quality))
             planes[index] = enlarge_guided(stored, planes[0], subsampling)
             reports.append(report)
-        return Restored(
+        restored = Restored(
             picture.with_float(planes[0] if picture.is_grey else ycbcr_to_rgb(np.dstack(planes))),
             model=self._model.card.name,
             parameters=(("quality_factor", quality),),
@@ -68,6 +75,8 @@ class Deblock:
             seconds=sum(report.seconds for report in reports),
             notes=notes,
         )
+        stride = self._settings.quality.stride
+        return restored, Case(self._model, level, stride, compressed, planes[0], truth_of=_luma_of)
 
     def _qualities_of(self, coding: JpegCoding | None) -> tuple[int, int]:
         """Of luma and of chroma, which encoders may choose apart."""
@@ -81,7 +90,7 @@ class Deblock:
         return luma, quality_of(coding.chroma, chroma=True) if coding.chroma else luma
 
     def _run(self, plane: Plane, level: float) -> tuple[Plane, RunReport]:
-        return restore_array(plane, level, self._model.network, self._settings)
+        return restore_array(plane, level, self._model.patch_network, self._settings)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,12 @@ class DeblockArray:
             raise UsageError(
                 f"quality factor {quality_factor} is none that {model.card.name} was made for; use {low:g} to {high:g}"
             )
-        return restore_array(compressed, error_level(quality_factor), model.network, self.settings)[0]
+        return restore_array(compressed, error_level(quality_factor), model.patch_network, self.settings)[0]
+
+
+def _luma_of(picture: Picture) -> Plane:
+    pixels = picture.to_float()
+    return pixels if picture.is_grey else rgb_to_ycbcr(pixels)[..., 0]
 
 
 def _within_range(quality: int, model: LoadedModel) -> tuple[float, tuple[str, ...]]:

@@ -13,8 +13,9 @@ from restorekit.image import Camera, Picture
 from restorekit.image.orientation import turn_upright
 from restorekit.models import PatchNetwork
 from restorekit.physics.camera import balance_white, camera_to_srgb, decode_srgb, encode_srgb
-from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate, mirror
+from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate, mirror, reconcile
 from restorekit.restore.batch import Restored, scale_notes
+from restorekit.restore.case import Case
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
 
@@ -50,13 +51,34 @@ class Demosaic:
             UnsupportedImageError: a picture that is no mosaic.
             UsageError: its pattern is not known, or not the one that the file has.
         """
+        observed, pattern = self._mosaic_of(picture)
+        rgb, report = demosaic_array(observed, pattern, self._model.patch_network, self._settings)
+        return self._finished(picture, pattern, rgb, report)
+
+    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+        """As `__call__`, and what the network had to do; of a RAW file, in the colours of its camera."""
+        observed, pattern = self._mosaic_of(picture)
+        rgb, report = demosaic_array(observed, pattern, self._model.patch_network, self._settings)
+        filled, mask = _filled(observed, pattern)
+        truth_of = Picture.to_float if picture.metadata.camera is None else _no_truth
+        stride = self._settings.quality.stride
+        case = Case(self._model, INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
+        return self._finished(picture, pattern, rgb, report), case
+
+    def _mosaic_of(self, picture: Picture) -> tuple[NDArray[np.float32], BayerPattern]:
+        """The mosaic as the network knows mosaics: on the sRGB curve, neutral surfaces in equal values."""
         _check_mosaic(picture)
         camera = picture.metadata.camera
         pattern = self._pattern_of(camera)
-        observed, notes = picture.to_float(), scale_notes(picture)
+        observed = picture.to_float()
         if camera is not None:
             observed = encode_srgb(balance_white(observed, camera.white_balance, pattern))
-        rgb, report = demosaic_array(observed, pattern, self._model.network, self._settings)
+        return observed, pattern
+
+    def _finished(
+        self, picture: Picture, pattern: BayerPattern, rgb: NDArray[np.float32], report: RunReport
+    ) -> Restored:
+        camera, notes = picture.metadata.camera, scale_notes(picture)
         if camera is not None:
             rgb = encode_srgb(camera_to_srgb(decode_srgb(rgb), camera.to_srgb))
         metadata = replace(picture.metadata, icc=b"", camera=None)
@@ -100,7 +122,7 @@ class DemosaicArray:
 
     def __call__(self, observed: NDArray[np.float32], pattern: BayerPattern) -> NDArray[np.float32]:
         """A mosaic [H, W] in [0, 1] and its pattern -> the RGB estimate [H, W, 3] in [0, 1]."""
-        return demosaic_array(observed, pattern, self.models.fitting(3).network, self.settings)[0]
+        return demosaic_array(observed, pattern, self.models.fitting(3).patch_network, self.settings)[0]
 
 
 def demosaic_array(
@@ -108,16 +130,35 @@ def demosaic_array(
 ) -> tuple[NDArray[np.float32], RunReport]:
     """A mosaic [H, W] of any size, in [0, 1] -> the RGB estimate [H, W, 3] in [0, 1].
 
-    The network is given the linear interpolation, as in training, and the mask that tells what was observed of it. A
-    mosaic that is smaller than a patch is extended by a mirror that keeps its pattern.
+    The network is given the linear interpolation, as in training, and the mask that tells what was observed of it; its
+    estimate is then made to agree with what was observed. A mosaic that is smaller than a patch is extended by a mirror
+    that keeps its pattern.
     """
     height, width = observed.shape
     rows, columns = (mirror(side, 0, max(side, network.patch_size)) for side in (height, width))
-    extended = torch.from_numpy(np.ascontiguousarray(observed))[rows][:, columns]
-    filled = interpolate(extended[None, None], pattern)[0].permute(1, 2, 0).numpy()
-    mask = bayer_mask(len(rows), len(columns), pattern).numpy()
-    rgb, report = restore_array(filled, INTERPOLATION_ERROR, network, settings, mask=mask)
-    return rgb[:height, :width], report
+    mosaic = torch.from_numpy(observed)
+    rgb, report = _estimate(mosaic[rows][:, columns].numpy(), pattern, network, settings)
+    agreeing = reconcile(torch.from_numpy(rgb[:height, :width]), mosaic, pattern)
+    return agreeing.clamp_(0, 1).numpy(), report
+
+
+def _estimate(
+    observed: NDArray[np.float32], pattern: BayerPattern, network: PatchNetwork, settings: RunSettings
+) -> tuple[NDArray[np.float32], RunReport]:
+    filled, mask = _filled(observed, pattern)
+    return restore_array(filled, INTERPOLATION_ERROR, network, settings, mask=mask)
+
+
+def _filled(observed: NDArray[np.float32], pattern: BayerPattern) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A mosaic [H, W] interpolated linearly, and 1 where a value of it was observed, both [H, W, 3]."""
+    filled = interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0].permute(1, 2, 0)
+    return filled.numpy(), bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
+
+
+def _no_truth(reference: Picture) -> NDArray[np.float32]:
+    raise UsageError(
+        "a RAW file is explained in the colours of its camera, which no picture has; leave out --reference"
+    )
 
 
 def _check_mosaic(picture: Picture) -> None:

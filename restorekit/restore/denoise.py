@@ -13,6 +13,7 @@ from restorekit.errors import UsageError
 from restorekit.image import Picture
 from restorekit.noise import estimate_sigma
 from restorekit.restore.batch import Restored, scale_notes
+from restorekit.restore.case import Case
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunSettings, resolve_device, restore_array
 from restorekit.zoo import LoadedModel
@@ -44,25 +45,17 @@ class Denoise:
         self._models = models
         self._settings = settings
 
-    @property
-    def settings(self) -> RunSettings:
-        """Device, tile size, quality."""
-        return self._settings
-
-    def choose(self, picture: Picture) -> tuple[LoadedModel, float, tuple[str, ...]]:
-        """The model for a picture, the noise level in [0, 1] and remarks. Raises ModelMismatchError if none fits."""
-        model = self._models.fitting(1 if picture.is_grey else 3)
-        if self._sigma is not None:
-            return model, self._sigma, ()
-        sigma, found = _estimated_sigma(estimate_sigma(picture.to_float()), model)
-        return model, sigma, found
-
     def __call__(self, picture: Picture) -> Restored:
         """The picture without noise, in the same depth. Raises ModelMismatchError if the model does not fit."""
-        model, sigma, notes = self.choose(picture)
-        restored, report = restore_array(picture.to_float(), sigma, model.network, self._settings)
-        return Restored(
-            picture.with_float(restored),
+        return self.examined(picture)[0]
+
+    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+        """As `__call__`, and what the network had to do with."""
+        model, sigma, notes = self._choose(picture)
+        observed = picture.to_float()
+        estimate, report = restore_array(observed, sigma, model.patch_network, self._settings)
+        restored = Restored(
+            picture.with_float(estimate),
             model=model.card.name,
             parameters=(("sigma", 255 * sigma),),
             device=report.device,
@@ -70,6 +63,16 @@ class Denoise:
             seconds=report.seconds,
             notes=scale_notes(picture) + notes,
         )
+        stride = self._settings.quality.stride
+        return restored, Case(model, sigma, stride, observed, estimate, truth_of=Picture.to_float)
+
+    def _choose(self, picture: Picture) -> tuple[LoadedModel, float, tuple[str, ...]]:
+        """The model for a picture, the noise level in [0, 1] and remarks. Raises ModelMismatchError if none fits."""
+        model = self._models.fitting(1 if picture.is_grey else 3)
+        if self._sigma is not None:
+            return model, self._sigma, ()
+        sigma, found = _estimated_sigma(estimate_sigma(picture.to_float()), model)
+        return model, sigma, found
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class DenoiseArray:
 
     def __call__(self, noisy: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
         """An image [H, W] or [H, W, 3] and its noise level in [0, 1] -> the estimate in [0, 1]."""
-        network = self.models.fitting(1 if noisy.ndim == 2 else noisy.shape[2]).network
+        network = self.models.fitting(1 if noisy.ndim == 2 else noisy.shape[2]).patch_network
         return restore_array(noisy, sigma, network, self.settings)[0]
 
 

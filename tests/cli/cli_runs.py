@@ -26,9 +26,10 @@ class Result:
         return [line for line in self.stderr.splitlines() if line.startswith("restorekit: error: ")]
 
 
-def write_tiny_model(path, name="tiny", channels=1, **changes):
+def write_tiny_model(path, name="tiny", channels=1, *, masked=False, **changes):
     torch.manual_seed(0)
-    network = SparseCoding(SparseCodingSettings(channels, patch_size=3, atoms=4, steps=1, knots=(0.0, 0.1), scales=1))
+    settings = SparseCodingSettings(channels, patch_size=3, atoms=4, steps=1, knots=(0.0, 0.1), scales=1, masked=masked)
+    network = SparseCoding(settings)
     network.initialise(torch.randn(9 * channels, 4))
     architecture, settings = settings_json(network)
     values = {

@@ -1,4 +1,4 @@
-"""`restorekit denoise --explain` and `restorekit models info --atoms` on real files."""
+"""`--explain` of denoise, demosaic and deblock, and `restorekit models info --atoms`, on real files."""
 
 import json
 import re
@@ -7,8 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_runs import write_image, write_tiny_model
+from PIL import Image
+from skimage import data
 
 from restorekit.image import read_picture
+from restorekit.physics.mosaic import BayerPattern
+from restorekit.zoo import catalogue
+from tests.raw_files import bayer_dng
+
+PHOTO = data.astronaut()[80:121, 180:225]
+
+
+@pytest.fixture
+def other_tasks(surroundings, monkeypatch, tmp_path_factory):
+    """Tiny models to demosaic and to deblock in place of the shipped ones."""
+    folder = tmp_path_factory.mktemp("weights")
+    unmeasured = {"measured": (), "level_range": (0.0, 95.0)}
+    for name, channels in (("demosaic-color-groupsc", 3), ("deblock-gray-groupsc", 1)):
+        task = name.split("-")[0]
+        write_tiny_model(folder / f"{name}.safetensors", name, channels, masked=channels == 3, task=task, **unmeasured)
+    monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
 
 
 def explain(run, *arguments):
@@ -37,6 +55,52 @@ def test_a_page_with_pictures(run, shape):
     explained = read_picture(Path("out/step-01.png")).pixels
     inside = np.s_[:-2, :-2]  # What is left out counts at the border.
     np.testing.assert_array_equal(explained[inside], written[window][inside])
+
+
+def test_a_page_on_a_mosaic(run, other_tasks):
+    Image.fromarray(PHOTO).save("photo.png")
+    assert run("degrade", "mosaic", "photo.png", "--pattern", "grbg", "-o", "mosaic.png").code == 0
+    result = run(
+        "demosaic", "mosaic.png", "--pattern", "grbg", "--explain", "out", "--at", "20,11", "--reference", "photo.png"
+    )
+    assert result.code == 0
+    page = Path("out/index.html").read_text("utf-8")
+    assert "How mosaic.png was demosaiced" in page
+    assert "demosaic-color-groupsc · pattern grbg · 45×41 pixels" in page
+    assert page.count(" dB before, ") == 1
+    assert "nois" not in page
+    observed = read_picture(Path("mosaic.png")).pixels
+    for name in ("out/interpolated.png", "mosaic_demosaiced.png"):
+        colour = read_picture(Path(name)).pixels
+        for row, column in np.ndindex(2, 2):
+            channel = BayerPattern.GRBG.channel(row, column)
+            shown = colour[row::2, column::2, channel]
+            np.testing.assert_array_equal(shown, observed[row : len(colour) : 2, column::2])
+
+
+def test_a_page_on_a_raw_file_is_in_the_colours_of_its_camera(run, other_tasks):
+    pytest.importorskip("rawpy")
+    Path("photo.dng").write_bytes(bayer_dng(np.full((30, 42), 20000, np.uint16)))
+    Image.fromarray(PHOTO).save("photo.png")
+    result = run("demosaic", "photo.dng", "--explain", "out", "--reference", "photo.png")
+    assert result.code == 1
+    assert "leave out --reference" in result.errors[0]
+    assert sorted(path.name for path in Path().iterdir()) == ["photo.dng", "photo.png"]
+    assert run("demosaic", "photo.dng", "--explain", "out").code == 0
+    assert read_picture(Path("out/result.png")).pixels.shape[2] == 3
+
+
+def test_a_page_on_a_jpeg_is_about_its_luma(run, other_tasks):
+    Image.fromarray(PHOTO).save("photo.png")
+    Image.fromarray(PHOTO).save("photo.jpg", quality=10)
+    result = run("deblock", "photo.jpg", "--explain", "out", "--reference", "photo.png")
+    assert result.code == 0
+    page = Path("out/index.html").read_text("utf-8")
+    assert "How photo.jpg was deblocked" in page
+    assert "deblock-gray-groupsc · quality factor 10 · 45×41 pixels" in page
+    assert page.count(" dB before, ") == 1
+    assert read_picture(Path("out/compressed.png")).is_grey
+    assert not read_picture(Path("photo_deblocked.png")).is_grey
 
 
 def test_without_a_reference_nothing_is_scored(run):

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from restorekit.errors import UsageError
-from restorekit.explain.trajectory import LARGEST_WINDOW, Region, region_around
+from restorekit.explain.trajectory import LARGEST_WINDOW, Region, follow, region_around
+from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate
 from tests.tiny import tiny_network
 
 
@@ -13,6 +14,16 @@ def test_the_last_estimate_is_the_network_s(network, window, trajectory):
     assert len(trajectory.estimates) == network.settings.steps
     assert torch.allclose(trajectory.estimates[-1], sums / covered, atol=1e-6)
     assert not torch.allclose(trajectory.estimates[0], trajectory.estimates[-1], atol=1e-3)
+
+
+def test_values_that_were_interpolated_count_as_they_do_in_the_network():
+    network = tiny_network(3, scales=1, masked=True)
+    mask = bayer_mask(23, 29, BayerPattern.GBRG).permute(2, 0, 1)[None]
+    window = interpolate(torch.rand(1, 1, 23, 29, generator=torch.Generator().manual_seed(0)), BayerPattern.GBRG)
+    sums, covered = network(window, torch.tensor([0.02]), stride=2, mask=mask)
+    masked = follow(network, window, 0.02, 2, mask).estimates[-1]
+    assert torch.allclose(masked, sums / covered, atol=1e-6)
+    assert not torch.allclose(masked, follow(network, window, 0.02, 2).estimates[-1], atol=1e-3)
 
 
 def test_the_patch_at_a_place_has_it_near_its_centre(trajectory):

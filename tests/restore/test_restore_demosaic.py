@@ -141,6 +141,23 @@ def test_a_turned_camera_s_picture_is_turned_after_it_has_colour():
     np.testing.assert_array_equal(turned, np.rot90(upright, -1))
 
 
+class Darkener(Interpolator):
+    """Leaves a tenth of the light out."""
+
+    def forward(self, observed, level, stride=1, tile_size=None, mask=None):
+        sums, covered = super().forward(observed, level, stride, tile_size, mask)
+        return 0.9 * sums, covered
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_what_was_observed_is_put_back_whatever_the_network_makes_of_it(dtype):
+    scale = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    pixels = (np.random.default_rng(3).random((3, 10)) * scale).astype(dtype)
+    models = ModelChoice(TASK, LoadedModel(CARD, Darkener(), Path("darkener")))
+    colour = Demosaic(RGGB, models, RunSettings(device="cpu"))(Picture(pixels, Metadata("png"))).picture
+    np.testing.assert_array_equal(MakeMosaic(RGGB)(colour).picture.pixels, pixels)
+
+
 def test_as_a_method_to_be_measured():
     method = DemosaicArray(MODELS, RunSettings(device="cpu"))
     assert method.name == "interpolator (balanced)"

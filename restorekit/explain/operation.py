@@ -1,4 +1,4 @@
-"""Denoising one picture and explaining how."""
+"""Restoring one picture and explaining how."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from restorekit.explain.folder import write_folder
-from restorekit.explain.network import sparse_coding_of
 from restorekit.explain.page import PAGE, render_explanation
 from restorekit.explain.subject import make_subject
 from restorekit.image import Picture, show_path
 from restorekit.restore.batch import Restored
-from restorekit.restore.denoise import Denoise
+from restorekit.restore.case import Examinable
 
 
 @dataclass(frozen=True)
-class ExplainedDenoise:
-    """`Denoise`, as an operation for `run_batch` on one picture, which leaves a page on how it went in a folder.
+class Explained:
+    """An operation for `run_batch` on one picture, which leaves a page on how another one went in a folder.
 
     name: the picture's, for people. folder: new, empty, or to be written over where `overwrite` is true. at: the pixel
     to look at, x and y, or None for the most detailed place. reference: the clean picture, where there is one.
     """
 
-    denoise: Denoise
+    operation: Examinable
     name: str
     folder: Path
     overwrite: bool
@@ -30,23 +29,13 @@ class ExplainedDenoise:
     reference: Picture | None = None
 
     def __call__(self, picture: Picture) -> Restored:
-        """The picture without noise; the folder is written once that has succeeded.
+        """The picture restored; the folder is written once that has succeeded.
 
         Raises:
-            UsageError: see `sparse_coding_of` and `make_subject`. OutputError: see `write_folder`.
+            UsageError: see `make_subject`. OutputError: see `write_folder`.
         """
-        restored = self.denoise(picture)
-        model, sigma, _ = self.denoise.choose(picture)
-        subject = make_subject(
-            self.name,
-            model.card.name,
-            sparse_coding_of(model),
-            sigma,
-            self.denoise.settings.quality.stride,
-            picture.to_float(),
-            restored.picture.to_float(),
-            None if self.reference is None else self.reference.to_float(),
-            self.at,
-        )
+        restored, case = self.operation.examined(picture)
+        clean = None if self.reference is None else case.truth_of(self.reference)
+        subject = make_subject(self.name, case, restored.parameters, clean, self.at)
         write_folder(self.folder, render_explanation(subject), overwrite=self.overwrite)
         return replace(restored, notes=(*restored.notes, f"explained in {show_path(self.folder / PAGE)}"))
