@@ -11,6 +11,8 @@ from torch import nn
 
 from restorekit.errors import WeightsError
 from restorekit.models.base import PatchNetwork, ReconstructionNetwork
+from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
+from restorekit.models.cs_tv import CsTv, CsTvSettings
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.models.sparse_coding_settings import SparseCodingSettings
 
@@ -21,8 +23,20 @@ def _sparse_coding(settings: Mapping[str, object]) -> SparseCoding:
     return SparseCoding(SparseCodingSettings.parse(settings))
 
 
+def _cs_sparse_coding(settings: Mapping[str, object]) -> CsSparseCoding:
+    return CsSparseCoding(CsSparseCodingSettings.parse(settings))
+
+
+def _cs_tv(settings: Mapping[str, object]) -> CsTv:
+    return CsTv(CsTvSettings.parse(settings))
+
+
 ARCHITECTURES: Mapping[str, tuple[type[AnyNetwork], Callable[[Mapping[str, object]], AnyNetwork]]] = MappingProxyType(
-    {"sparse-coding": (SparseCoding, _sparse_coding)}
+    {
+        "sparse-coding": (SparseCoding, _sparse_coding),
+        "cs-sc": (CsSparseCoding, _cs_sparse_coding),
+        "cs-tv": (CsTv, _cs_tv),
+    }
 )
 """The class of each architecture's networks, and what makes one from the settings on a card.
 

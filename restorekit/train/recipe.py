@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from restorekit.errors import TrainingError, UsageError
 from restorekit.train.degradation import LEVELS, Degradation, JpegSettings, MosaicSettings, NoiseSettings
+from restorekit.train.kspace import KspaceSettings
 
-DEGRADATIONS: Mapping[str, type[NoiseSettings] | type[JpegSettings] | type[MosaicSettings]] = MappingProxyType(
-    {"noise": NoiseSettings, "jpeg": JpegSettings, "mosaic": MosaicSettings}
+DEGRADATIONS: Mapping[str, type[Degradation]] = MappingProxyType(
+    {"noise": NoiseSettings, "jpeg": JpegSettings, "mosaic": MosaicSettings, "kspace": KspaceSettings}
 )
 """The sections of a recipe that say what is done to clean crops; it has one of them."""
 

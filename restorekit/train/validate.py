@@ -10,7 +10,7 @@ from torch import Tensor
 
 from restorekit.metrics import psnr
 from restorekit.models import AnyNetwork
-from restorekit.train.data import centre_crop
+from restorekit.train.data import COMPLEX, centre_crop
 from restorekit.train.objective import Objective, objective_of, without_border
 from restorekit.train.recipe import Recipe
 
@@ -40,7 +40,8 @@ def _psnrs(
     scores = []
     for index, clean in enumerate(crops):
         observed = recipe.degradation.at(clean, level, torch.Generator().manual_seed(index))
-        restored = objective.restored(observed.to(device), STRIDE, TILE_SIZE).clamp(0, 1).cpu()
+        least = -1 if clean.shape[1] == COMPLEX else 0
+        restored = objective.restored(observed.to(device), STRIDE, TILE_SIZE).clamp(least, 1).cpu()
         margin = recipe.data.margin
         scores.append(psnr(without_border(restored, margin), without_border(clean, margin)))
     return scores

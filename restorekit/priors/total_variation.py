@@ -1,0 +1,56 @@
+"""Trainable total variation: how much a pixel may differ from each of its neighbours, learned for every step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from restorekit.knots import KnotInterpolation
+
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+"""Rows down and columns to the right, to the eight pixels around one."""
+
+
+def smoothed_slope(slopes: Tensor, width: Tensor) -> Tensor:
+    """The gradient of the Moreau envelope of t |u|: u - prox(u) = u min(1, t / |u|), with |u| over the channels.
+
+    Args:
+        slopes: u, [..., C, H, W].
+        width: t >= 0, broadcast against the slopes.
+    """
+    length = slopes.square().sum(-3, keepdim=True).clamp_min(1e-12).sqrt()
+    return slopes * (width / length).clamp_max(1)
+
+
+class TrainableVariation(nn.Module):
+    """psi_j(x) = sum_d w_d Phi_t(x_j - x_{j+d}) at step k, Phi_t the Moreau envelope of t |u|: total variation whose
+    weights w_kd, one a neighbour, and widths t_k = level theta_k, both stored at knots, are learned.
+
+    w_d and w_-d may differ: each pixel minimises its own psi_j, as in a game, and not all of them one sum. Pixels
+    beyond the border are those of the opposite side, and all channels of a pixel make one step.
+    Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, table 1, section 3.3.
+    """
+
+    INITIAL_WEIGHT = 0.1
+    INITIAL_THETA = 0.3
+
+    def __init__(self, steps: int, knots: tuple[float, ...]) -> None:
+        super().__init__()
+        self.interpolate = KnotInterpolation(knots)
+        self.weight = nn.Parameter(torch.full((len(knots), steps, len(NEIGHBOURS)), self.INITIAL_WEIGHT))
+        self.theta = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_THETA))
+
+    def numbers(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights and widths of every step: levels [B] -> [K, 8, B, 1, 1, 1] and [K, B, 1, 1, 1]."""
+        weights: Tensor = self.interpolate(self.weight, level)
+        widths: Tensor = self.interpolate(self.theta, level).clamp_min(0) * level[:, None]
+        return weights.permute(1, 2, 0)[..., None, None, None], widths.T[..., None, None, None]
+
+    def forward(self, x: Tensor, weights: Tensor, widths: Tensor) -> Tensor:
+        """The gradient d psi_j / d x_j = sum_d w_d smoothed_slope(x_j - x_{j+d}) at each pixel j of x, [B, C, H, W].
+
+        weights, widths: of one step.
+        """
+        slopes = torch.stack([x - x.roll((-down, -right), (-2, -1)) for down, right in NEIGHBOURS])
+        summed: Tensor = (weights * smoothed_slope(slopes, widths)).sum(0)
+        return summed

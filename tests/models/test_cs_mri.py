@@ -1,0 +1,136 @@
+"""The networks that reconstruct images from a part of their k-space."""
+
+import pytest
+import torch
+
+from restorekit.errors import WeightsError
+from restorekit.models.cs_network import k_space_recording
+from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
+from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
+from restorekit.physics.sampling import Pattern, Sampling
+from tests.tiny import tiny_network
+
+KNOTS = (0.01, 0.03)
+
+
+def cs_tv() -> CsTv:
+    return CsTv(CsTvSettings(2, 4, KNOTS))
+
+
+def cs_sc(variance: bool = True) -> CsSparseCoding:
+    network = CsSparseCoding(CsSparseCodingSettings(2, 5, 16, 3, KNOTS, variance))
+    assert network.adopt(tiny_network())
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        network.momentum.copy_(torch.tensor([0.0, 0.2, -0.3]))
+        for matrix in (network.coding.analysis, network.coding.dictionary):
+            matrix += 0.02 * torch.randn(matrix.shape, generator=generator)
+        if variance:
+            network.feedback.fill_(0.3)
+    return network
+
+
+NETWORKS = pytest.mark.parametrize("make", [cs_tv, cs_sc, lambda: cs_sc(variance=False)], ids=["tv", "sc-var", "sc"])
+
+
+def recording(height=12, width=14, channels=2, pattern=Pattern.RANDOM, share=0.4, noise=0.0, batch=2):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, channels, height, width, generator=generator, dtype=torch.float64)
+    mask = Sampling(pattern, share).mask(height, width)
+    physics = SampledFourierOfReal(mask) if channels == 1 else SampledFourier(mask)
+    y = physics.observe(images, noise, generator)
+    return physics, y, k_space_recording(physics, y, torch.full((batch,), noise, dtype=y.dtype))
+
+
+@NETWORKS
+def test_gradients_agree_with_finite_differences(make):
+    network = make().double()
+    _, _, recorded = recording(6, 7, batch=1, noise=0.05)
+    names = [name for name, _ in network.named_parameters()]
+
+    def reconstructed(*values):
+        return torch.func.functional_call(network, dict(zip(names, values, strict=True)), (recorded, 2))
+
+    numbers = tuple(parameter.detach().clone().requires_grad_() for parameter in network.parameters())
+    assert torch.autograd.gradcheck(reconstructed, numbers, fast_mode=True)
+
+
+@NETWORKS
+def test_what_was_measured_is_kept(make):
+    network = make().double().requires_grad_(False)
+    network.log_error.fill_(8.0)  # Estimates that may be far off, so that the samples alone count.
+    for channels in (1, 2):
+        physics, y, recorded = recording(channels=channels, share=0.5)
+        assert physics.A_adjoint(physics.A(network(recorded)) - y).abs().max() < 1e-8
+
+
+@NETWORKS
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_any_scale_will_do(make, scale):
+    network = make().double().requires_grad_(False)
+    physics, y, recorded = recording(noise=0.02)
+    scaled = k_space_recording(physics, scale * y, scale * recorded.noise)
+    assert torch.allclose(network(scaled) / scale, network(recorded), atol=1e-9)
+
+
+@NETWORKS
+def test_nothing_measured_but_zeros_gives_zeros(make):
+    physics, y, recorded = recording()
+    network = make().double().requires_grad_(False)
+    assert not network(k_space_recording(physics, 0 * y, recorded.noise)).any()
+
+
+@NETWORKS
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (3, 4), (13, 11)])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_images_of_any_size(make, height, width, stride):
+    network = make().double().requires_grad_(False)
+    physics, y, recorded = recording(height, width, pattern=Pattern.RADIAL, share=1.0)
+    assert torch.allclose(network(recorded, stride), physics.A_adjoint(y), atol=0.02)
+
+
+@NETWORKS
+def test_overwriting_changes_nothing_but_the_speed(make):
+    network = make().double()
+    _, _, recorded = recording(37, 41)
+    plain = network(recorded).detach()
+    with torch.no_grad():
+        assert torch.allclose(network(recorded), plain)
+
+
+@NETWORKS
+def test_a_periodic_image_may_begin_anywhere(make):
+    network = make().double().requires_grad_(False)
+    physics, y, recorded = recording()
+    moved = physics.A(physics.A_adjoint(y).roll((3, 5), (2, 3)))
+    again = k_space_recording(physics, moved, recorded.noise)
+    assert torch.allclose(network(again), network(recorded).roll((3, 5), (2, 3)), atol=1e-9)
+
+
+def test_real_and_imaginary_part_are_coded_as_two_images():
+    network = cs_sc().double().requires_grad_(False)
+    _, y, recorded = recording(16, 16, pattern=Pattern.RADIAL, batch=1)
+    mask = recorded.physics.spectrum
+    symmetric = mask | mask.flip((0, 1)).roll((1, 1), (0, 1))
+    real = recorded.start[:, :1]
+    complex_, of_real = SampledFourier(symmetric), SampledFourierOfReal(symmetric)
+    noise = torch.zeros(1, dtype=y.dtype)
+    both = network(k_space_recording(complex_, complex_.A(torch.cat([real, 0 * real], 1)), noise))
+    alone = network(k_space_recording(of_real, of_real.A(real), noise))
+    assert torch.allclose(both[:, :1], alone)
+    assert both[:, 1:].abs().max() < 1e-12
+
+
+def test_a_denoiser_of_other_patches_is_no_start():
+    network = CsSparseCoding(CsSparseCodingSettings(2, 7, 16, 3, KNOTS))
+    assert not network.adopt(tiny_network())
+    assert not network.adopt(cs_sc())
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"knots": []}, {"variance": 1}, {"odd": 1}])
+def test_settings_that_make_no_sense(settings):
+    good = {"channels": 2, "patch_size": 5, "atoms": 16, "steps": 3, "knots": [0.1]}
+    assert CsSparseCodingSettings.parse(good).variance is False
+    with pytest.raises(WeightsError, match=next(iter(settings))):
+        CsSparseCodingSettings.parse({**good, **settings})
