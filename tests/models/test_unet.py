@@ -50,6 +50,13 @@ def test_scaling_image_and_level_scales_the_estimate(network):
     torch.testing.assert_close(scaled, 5 * estimate(network, image, level), rtol=1e-4, atol=1e-4)
 
 
+def test_brightness_does_not_matter(network):
+    image, level = randn(2, 3, 24, 32), torch.tensor([0.1, 0.3])
+    brighter = estimate(network, image + torch.tensor([0.2, 0.5, 0.3])[:, None, None], level)
+    expected = estimate(network, image, level) + torch.tensor([0.2, 0.5, 0.3])[:, None, None]
+    torch.testing.assert_close(brighter, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_the_level_matters_to_its_own_image_only(network):
     image = randn(2, 3, 24, 32)
     one, other = (estimate(network, image, torch.tensor([0.1, level])) for level in (0.1, 0.2))
