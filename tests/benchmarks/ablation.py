@@ -1,81 +1,75 @@
 """What each part of a non-local model brings: variants of a recipe, trained for as many steps from the same start.
 
-    python -m tests.benchmarks.ablation denoise-gray-groupsc --data DIR --steps 600 --out RUNS
+    python -m tests.benchmarks.ablation denoise-gray-groupsc --data DIR --out RUNS [--steps 600] [--threads 1]
+                                        [--variant NAME ...]
 
-Prints the validation PSNR of each variant (images kept from the training data) and the seconds a step takes. The runs
-are kept in RUNS, a folder each, and those that are finished there are not run again.
+All begin from the zoo's model of sparse coding alone. Prints a Markdown table, by variant: PSNR in dB on the images
+that are kept from the training data, and seconds a step. RUNS holds a folder for each variant, and the rows so far as
+results.json; started again, the benchmark goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from restorekit.train import Recipe, load_recipe, run
-from restorekit.train.checkpoint import load_checkpoint
-from restorekit.train.loop import CHECKPOINT
+from restorekit.train import Recipe, load_recipe
+from tests.benchmarks.conditions import SPARSE_CODING
+from tests.benchmarks.runs import print_rows, shortened, train, write_rows
 
-LOCAL: Mapping[str, object] = {"prior": "sparse", "refresh": [], "peers": 0, "feedback": False, "gains": False}
+PLAIN: Mapping[str, object] = {"feedback": False, "gains": False}
 
 VARIANTS: Mapping[str, Mapping[str, object]] = {
-    "SC": LOCAL,
-    "SC, gains": {**LOCAL, "gains": True},
-    "SC + Var": {"prior": "sparse", "peers": 0, "gains": False},
-    "CSR": {"prior": "centralised", "feedback": False, "gains": False},
-    "GroupSC": {"feedback": False, "gains": False},
-    "GroupSC, no update": {"refresh": [3], "feedback": False, "gains": False},
+    "SC": {**PLAIN, "prior": "sparse", "refresh": [], "peers": 0},
+    "GroupSC, no update": {**PLAIN, "refresh": [3]},
+    "GroupSC": PLAIN,
+    "CSR": {**PLAIN, "prior": "centralised"},
     "GroupSC + Var": {"gains": False},
     "GroupSC + Var, gains": {},
+    "SC + Var": {"prior": "sparse", "peers": 0, "gains": False},
+    "SC, gains": {"prior": "sparse", "refresh": [], "peers": 0, "feedback": False},
 }
-"""Settings by which a variant differs from the recipe."""
+"""Settings by which a variant differs from the recipe. Without update, similar patches are compared once."""
 
 
 def variant_of(recipe: Recipe, name: str, steps: int) -> Recipe:
-    """The recipe with the settings of a variant, shortened to `steps`."""
-    settings = MappingProxyType({**recipe.settings, **VARIANTS[name]})
-    optimiser = replace(recipe.optimiser, steps=steps, warmup=min(recipe.optimiser.warmup, steps // 10))
-    safety = replace(recipe.safety, check_every=steps)
-    return replace(recipe, settings=settings, optimiser=optimiser, safety=safety)
+    """The recipe with the settings of a variant, over `steps` steps from sparse coding alone."""
+    settings = {**recipe.settings, **VARIANTS[name]}
+    start = SPARSE_CODING[1 if settings["channels"] == 1 else 3]
+    return shortened(replace(recipe, settings=MappingProxyType(settings), warm_start=start), steps)
 
 
 def main() -> None:
-    """Train the variants one after the other and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--variant", action="append", choices=list(VARIANTS), help="default: all")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    recipe = load_recipe(options.recipe)
-    levels = recipe.degradation.validation
-    table = Table(title=f"{options.recipe}, {options.steps} steps from {recipe.warm_start}")
-    for heading in ("variant", "parameters", *(f"{level:g}" for level in levels), "s/step"):
-        table.add_column(heading, justify="left" if heading == "variant" else "right")
-    for name in options.variant or VARIANTS:
-        folder = options.out / name.replace(" ", "").replace(",", "-")
-        result = run(variant_of(recipe, name, options.steps), options.data, options.out / folder.name, resume=True)
-        checkpoint = load_checkpoint(folder / CHECKPOINT)
-        psnrs = _last_validation(folder)
-        parameters = sum(tensor.numel() for tensor in checkpoint.network.values())
-        seconds = checkpoint.progress.seconds / result.step
-        table.add_row(name, f"{parameters:,}", *(f"{psnr:.3f}" for psnr in psnrs), f"{seconds:.2f}")
-    Console().print(table)
-
-
-def _last_validation(folder: Path) -> list[float]:
-    last = json.loads((folder / "log.jsonl").read_text("utf-8").splitlines()[-1])
-    return [float(psnr) for psnr in last["validation"].values()]
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    recipe = load_recipe(arguments.recipe)
+    rows: list[Mapping[str, object]] = []
+    for name in arguments.variant or VARIANTS:
+        folder = arguments.out / name.replace(" ", "").replace(",", "-")
+        outcome = train(variant_of(recipe, name, arguments.steps), arguments.data, folder)
+        rows.append(
+            {
+                "variant": name,
+                "parameters": outcome.parameters,
+                "steps": outcome.steps,
+                "seconds a step": outcome.seconds_per_step,
+                "PSNR at": outcome.validation,
+            }
+        )
+        write_rows(arguments.out / "results.json", rows)
+    print_rows(rows)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,17 +28,29 @@ def limit_threads(count: int) -> None:
         os.sched_setaffinity(0, cores[:count])
 
 
-@contextmanager
-def every_nth_image(folder: Path, step: int) -> Iterator[Path]:
-    """A folder of the same name with every `step`-th of the images, for as long as the context lasts."""
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder and its subfolders, in the order of their paths."""
     images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in supported_suffixes)
     if not images:
         raise SystemExit(f"{folder}: no images in it")
+    return images
+
+
+@contextmanager
+def folder_of(images: Sequence[Path], name: str) -> Iterator[Path]:
+    """A folder of that name with copies of the images, in their order, for as long as the context lasts."""
     with TemporaryDirectory() as parent:
-        chosen = Path(parent) / folder.resolve().name
+        chosen = Path(parent) / name
         chosen.mkdir()
-        for index, path in enumerate(images[::step]):
+        for index, path in enumerate(images):
             shutil.copyfile(path, chosen / f"{index:04d}-{path.name}")
+        yield chosen
+
+
+@contextmanager
+def every_nth_image(folder: Path, step: int) -> Iterator[Path]:
+    """A folder of the same name with every `step`-th of the images, for as long as the context lasts."""
+    with folder_of(images_in(folder)[::step], folder.resolve().name) as chosen:
         yield chosen
 
 
