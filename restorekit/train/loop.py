@@ -198,7 +198,7 @@ class _Trainer:
         kernels = [named.pop(name) for name, tensor in tuple(named.items()) if tensor.ndim == CONVOLUTION]
         groups = [
             {"params": matrices, "matrices": True, "rate": settings.matrix_rate},
-            {"params": kernels, "rate": settings.matrix_rate},
+            {"params": kernels, "kernels": True, "rate": settings.matrix_rate},
             {"params": list(named.values()), "rate": settings.scalar_rate},
         ]
         return SOAP([group for group in groups if group["params"]], settings.betas, settings.epsilon)

@@ -1,4 +1,4 @@
-"""SOAP: Adam in the slowly turning eigenbasis of the gradient's row and column covariances."""
+"""SOAP: Adam in the slowly turning eigenbasis of the gradient's row and column covariances; and Muon beside it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from restorekit.train.muon import orthogonalised
+
 
 class SOAP(torch.optim.Optimizer):
     """For a matrix with gradient G: L <- b L + (1 - b) G G^T, R <- b R + (1 - b) G^T G, with eigenvectors Q_L, Q_R;
     Adam's second moment is kept for Q_L^T G Q_R, its step taken there and turned back. Other tensors get plain Adam.
 
     The dictionaries of a sparse coder are few, small and badly conditioned, where a full preconditioner is cheap and
-    worth more than twice the steps. Groups with `matrices` = False are left to Adam. The bases are refreshed every
-    `every` steps by one step of orthogonal iteration.
+    worth more than twice the steps. The bases are refreshed every `every` steps by one step of orthogonal iteration.
+    Groups with `kernels` hold kernels of convolutions, too large for that, which go along their orthogonalised momentum
+    instead (`muon`). Groups with neither are left to Adam.
 
     Source: Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam (2024).
     """
@@ -25,7 +28,7 @@ class SOAP(torch.optim.Optimizer):
     def __init__(
         self, groups: Iterable[dict[str, Any]], betas: tuple[float, float], epsilon: float, every: int = 10
     ) -> None:
-        defaults = {"lr": 0.0, "betas": betas, "eps": epsilon, "every": every, "matrices": False}
+        defaults = {"lr": 0.0, "betas": betas, "eps": epsilon, "every": every, "matrices": False, "kernels": False}
         super().__init__(groups, defaults)
 
     @overload
@@ -41,8 +44,18 @@ class SOAP(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group)
+                    update = self._update_kernel if group["kernels"] else self._update
+                    update(parameter, parameter.grad, group)
         return loss
+
+    def _update_kernel(self, kernel: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[kernel]
+        if not state:
+            state["first"] = torch.zeros_like(kernel)
+        decay = group["betas"][0]
+        state["first"].lerp_(gradient, 1 - decay)
+        ahead = gradient.lerp(state["first"], decay)  # Nesterov's momentum
+        kernel.add_(orthogonalised(ahead), alpha=-group["lr"])
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

@@ -1,5 +1,6 @@
 import torch
 
+from restorekit.train.muon import orthogonalised
 from restorekit.train.soap import SOAP
 
 
@@ -34,3 +35,26 @@ def test_without_matrices_it_is_adam() -> None:
         soap.step()
         adam.step()
     assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_orthogonalised_kernels_have_singular_values_near_one() -> None:
+    torch.manual_seed(0)
+    for shape in ((24, 6, 3, 3), (64, 3, 3, 3), (8, 8, 1, 1)):
+        basis, _, other = torch.linalg.svd(torch.randn(shape).flatten(1), full_matrices=False)
+        spread = torch.logspace(0, -1.5, len(other))
+        turned = orthogonalised((basis * spread @ other).reshape(shape)).flatten(1)
+        outputs, inputs = turned.shape
+        values = torch.linalg.svdvals(turned) / max(1, outputs / inputs) ** 0.5
+        assert ((values > 0.6) & (values < 1.3)).all()
+        assert torch.allclose(basis.T @ turned @ other.T, torch.diag(torch.diag(basis.T @ turned @ other.T)), atol=1e-3)
+    assert torch.equal(orthogonalised(torch.zeros(4, 2, 3, 3)), torch.zeros(4, 2, 3, 3))
+
+
+def test_kernels_go_along_the_orthogonalised_momentum() -> None:
+    torch.manual_seed(0)
+    kernel, gradient = torch.zeros(4, 2, 3, 3, requires_grad=True), torch.randn(4, 2, 3, 3)
+    optimiser = SOAP([{"params": [kernel], "kernels": True, "lr": 0.1}], (0.9, 0.99), 1e-8)
+    for _ in range(2):
+        kernel.grad = gradient.clone()
+        optimiser.step()
+    assert torch.allclose(kernel, -0.2 * orthogonalised(gradient), atol=1e-3)
