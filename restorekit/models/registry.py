@@ -15,12 +15,26 @@ from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
 from restorekit.models.cs_tv import CsTv, CsTvSettings
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.models.sparse_coding_settings import SparseCodingSettings
+from restorekit.models.unet import UNet, UNetSettings
+from restorekit.models.unrolled import UnrolledADMM, UnrolledSettings
 
 AnyNetwork = PatchNetwork | ReconstructionNetwork
 
 
 def _sparse_coding(settings: Mapping[str, object]) -> SparseCoding:
     return SparseCoding(SparseCodingSettings.parse(settings))
+
+
+def _unet(settings: Mapping[str, object]) -> UNet:
+    return UNet(UNetSettings.parse(settings))
+
+
+def _unrolled_admm(settings: Mapping[str, object]) -> UnrolledADMM:
+    parsed = UnrolledSettings.parse(settings)
+    denoiser = build(parsed.denoiser.architecture, parsed.denoiser.settings)
+    if not isinstance(denoiser, PatchNetwork):
+        raise WeightsError(f"the denoiser of an unrolled-admm model cannot be of {parsed.denoiser.architecture}")
+    return UnrolledADMM(parsed, denoiser)
 
 
 def _cs_sparse_coding(settings: Mapping[str, object]) -> CsSparseCoding:
@@ -34,6 +48,8 @@ def _cs_tv(settings: Mapping[str, object]) -> CsTv:
 ARCHITECTURES: Mapping[str, tuple[type[AnyNetwork], Callable[[Mapping[str, object]], AnyNetwork]]] = MappingProxyType(
     {
         "sparse-coding": (SparseCoding, _sparse_coding),
+        "unet": (UNet, _unet),
+        "unrolled-admm": (UnrolledADMM, _unrolled_admm),
         "cs-sc": (CsSparseCoding, _cs_sparse_coding),
         "cs-tv": (CsTv, _cs_tv),
     }

@@ -26,7 +26,7 @@ class SettingsReader:
         if odd := missing | set(given) - {field.name for field in known}:
             expected = ", ".join(sorted(field.name for field in known))
             raise WeightsError(
-                f"settings of a {architecture} model must be {expected}; at odds: {', '.join(sorted(odd))}"
+                f"settings of {architecture} models must be {expected}; at odds: {', '.join(sorted(odd))}"
             )
         return cls(given, architecture)
 
@@ -76,6 +76,21 @@ class SettingsReader:
         if list(value) != sorted(set(value)):
             raise self.error(name, "numbers that increase", value)
         return tuple(value)
+
+    def text(self, name: str) -> str:
+        """Text."""
+        value = self.given[name]
+        if not isinstance(value, str):
+            raise self.error(name, "text", value)
+        return value
+
+    def mapping(self, name: str, kind: type | None = None) -> SettingsReader:
+        """A reader of the settings within: of the fields of `kind`, or as they are."""
+        value = self.given[name]
+        if not isinstance(value, Mapping):
+            raise self.error(name, "a table of settings", value)
+        within = f"{name} of a {self.architecture}"
+        return SettingsReader(value, within) if kind is None else SettingsReader.of(value, kind, within)
 
     def error(self, name: str, expected: str, value: object) -> WeightsError:
         """What to raise for a value that makes no sense."""

@@ -14,6 +14,10 @@ _CUBIC = -0.75
 """The parameter a of the cubic kernel that torch interpolates with."""
 
 
+_BICUBIC_ERRORS = {2: 11.4 / 255, 3: 18.3 / 255, 4: 20.9 / 255}
+"""Root mean square, measured on every fourth of 380 photographs for training, their middle 240x240 pixels."""
+
+
 class BlurDecimation(LinearPhysics):
     """y[i] = sum_j taps[j] x[s i + origin + j], around the edges as if the image were periodic.
 
@@ -74,8 +78,7 @@ def bicubic_decimation(scale: int) -> BlurDecimation:
     Raises:
         UsageError: another scale.
     """
-    if scale not in SCALES:
-        raise UsageError(f"scale {scale}: use one of {', '.join(map(str, SCALES))}")
+    _check_scale(scale)
     if scale % 2:
         return BlurDecimation(torch.ones(1, 1), (scale // 2, scale // 2), scale)
     near = (_CUBIC + 2) / 8 - (_CUBIC + 3) / 4 + 1
@@ -83,3 +86,18 @@ def bicubic_decimation(scale: int) -> BlurDecimation:
     weights = torch.tensor([far, near, near, far], dtype=torch.float64)
     first = scale // 2 - 2
     return BlurDecimation(torch.outer(weights, weights), (first, first), scale)
+
+
+def bicubic_error(scale: int) -> float:
+    """How far bicubic interpolation is from the photograph, in [0, 1]: the noise level of super-resolution, as it were.
+
+    Raises:
+        UsageError: another scale than 2, 3 or 4.
+    """
+    _check_scale(scale)
+    return _BICUBIC_ERRORS[scale]
+
+
+def _check_scale(scale: int) -> None:
+    if scale not in SCALES:
+        raise UsageError(f"scale {scale}: use one of {', '.join(map(str, SCALES))}")

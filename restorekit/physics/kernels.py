@@ -50,8 +50,6 @@ def gaussian_kernel(sigma: float) -> Tensor:
 def motion_kernel(length: float, angle: float) -> Tensor:
     """A straight line through the centre, `length` pixels long, `angle` degrees anticlockwise from the horizontal.
 
-    Points along the line are shared out linearly among the four pixels around each.
-
     Raises:
         UsageError: no length above 0, or an angle that is no number.
     """
@@ -60,10 +58,16 @@ def motion_kernel(length: float, angle: float) -> Tensor:
         raise UsageError(f"the angle of a motion is a number of degrees, not {angle:g}")
     count = math.ceil(_SAMPLES_PER_PIXEL * length)
     along = ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5) * length
-    radius = math.ceil(length / 2)
-    rows = radius - math.sin(math.radians(angle)) * along
-    cols = radius + math.cos(math.radians(angle)) * along
-    pixels = torch.arange(2 * radius + 1, dtype=torch.float64)
+    return path_kernel(-math.sin(math.radians(angle)) * along, math.cos(math.radians(angle)) * along)
+
+
+def path_kernel(rows: Tensor, cols: Tensor) -> Tensor:
+    """A path through points (rows, cols), pixels from the centre, [n] each: what light it leaves on each pixel.
+
+    The light of a point is shared out linearly among the four pixels around it.
+    """
+    radius = math.ceil(max(float(rows.abs().max()), float(cols.abs().max())))
+    pixels = torch.arange(-radius, radius + 1, dtype=torch.float64)
     weights = [(1 - (pixels[:, None] - positions).abs()).clamp_min(0) for positions in (rows, cols)]
     return normalise_kernel(weights[0] @ weights[1].T)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +14,8 @@ from restorekit.errors import MemoryExhaustedError, UsageError
 from restorekit.noise import estimate_sigma
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, restore_batch
-from restorekit.solvers.admm import Iteration, Proximal, Schedule, admm, constant_schedule, falling_schedule
+from restorekit.solvers.admm import Iteration, Proximal, admm
+from restorekit.solvers.admm import Splitting as Splitting
 from restorekit.zoo import LoadedModel
 
 PRIOR_TASK = "denoise"
@@ -23,42 +23,6 @@ PRIOR_TASK = "denoise"
 
 Watch = Callable[[Tensor, float], None]
 """Called after each iteration: what would be the result after it, [B, C, H, W], and ||x_k+1 - x_k|| / ||x_k||."""
-
-
-@dataclass(frozen=True)
-class Splitting:
-    """How prior and data are made to agree: by `solvers.admm.falling_schedule`, or by ADMM at one noise level.
-
-    iterations: how many. first: the noise level the denoiser starts from, in [0, 1]. last: the level it ends at, as a
-    multiple of the noise's, or None for ADMM, which stays at the first. weight: of the prior; rho = weight noise^2 /
-    level^2. least_noise: what noise below it is taken for, in [0, 1], as prior and data are weighed by it.
-
-    Raises:
-        UsageError: less than one iteration.
-    """
-
-    iterations: int
-    first: float
-    last: float | None
-    weight: float
-    least_noise: float
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise UsageError(f"{self.iterations} iterations make no result; use 1 or more")
-
-    def schedule(self, noise: float) -> Schedule:
-        """What the solver works with at a noise level in [0, 1]."""
-        noise = max(noise, self.least_noise)
-        if self.last is None:
-            level = max(self.first, noise)
-            return constant_schedule(level, self.rho(noise, level), self.iterations)
-        last = self.last * noise
-        return falling_schedule(noise, self.weight, max(self.first, last), last, self.iterations)
-
-    def rho(self, noise: float, level: float) -> float:
-        """The weight of the prior against the data while the denoiser is told that level."""
-        return self.weight * (max(noise, self.least_noise) / level) ** 2
 
 
 class ZooDenoiser:
@@ -123,8 +87,7 @@ def solve(
             watch(result(iteration.x, iteration.z), float(iteration.change[0]))
 
     try:
-        opening = splitting.rho(noise, float(schedule.sigmas[0]))
-        begun = prox(start, torch.full((1, 1, 1, 1), opening, device=start.device))
+        begun = prox(start, schedule.opening.reshape(-1, 1, 1, 1).to(start.device))
         solution = admm(denoiser, prox, begun, schedule, tolerance=0, watch=tell)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error

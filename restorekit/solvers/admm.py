@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from restorekit.errors import UsageError
+
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """Images [B, C, H, W] and the noise level of each, [B] in [0, 1] -> images without that noise."""
 
@@ -23,12 +25,13 @@ class Schedule:
     """What each of K iterations works with.
 
     sigmas: the noise level the denoiser is told, [K], or [K, B] where images differ. rhos: the weight of the prior
-    against the data, alike. dual: whether the dual variable u is kept up (ADMM), or stays zero (half-quadratic
-    splitting, which wants sigmas that fall).
+    against the data, alike. opening: that weight in x_0, [1] or [B]. dual: whether the dual variable u is kept up
+    (ADMM), or stays zero (half-quadratic splitting, which wants sigmas that fall).
     """
 
     sigmas: Tensor
     rhos: Tensor
+    opening: Tensor
     dual: bool = True
 
 
@@ -105,7 +108,8 @@ def admm(
 
 def constant_schedule(sigma: float, rho: float, iterations: int = MAX_ITERATIONS) -> Schedule:
     """The same in every iteration: ADMM that converges where the denoiser is a proximal operator."""
-    return Schedule(torch.full((iterations,), sigma), torch.full((iterations,), rho))
+    rhos = torch.full((iterations,), rho)
+    return Schedule(torch.full((iterations,), sigma), rhos, rhos[:1])
 
 
 def falling_schedule(noise: float, weight: float, first: float, last: float, iterations: int) -> Schedule:
@@ -116,5 +120,41 @@ def falling_schedule(noise: float, weight: float, first: float, last: float, ite
     Prior, 2021, section 4.2, where weight is 0.23.
     """
     sigmas = torch.logspace(0, 1, iterations, base=last / first) * first
-    following = torch.cat((sigmas[1:], sigmas[-1:]))
-    return Schedule(sigmas, weight * noise**2 / following**2, dual=False)
+    rhos = weight * noise**2 / sigmas**2
+    return Schedule(sigmas, torch.cat((rhos[1:], rhos[-1:])), rhos[:1], dual=False)
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How prior and data are made to agree: by `falling_schedule`, or by ADMM at one noise level.
+
+    iterations: how many. first: the noise level the denoiser starts from, in [0, 1]. last: the level it ends at, as a
+    multiple of the noise's, or None for ADMM, which stays at the first. weight: of the prior; rho = weight noise^2 /
+    level^2. least_noise: what noise below it is taken for, in [0, 1], as prior and data are weighed by it.
+
+    Raises:
+        UsageError: less than one iteration.
+    """
+
+    iterations: int
+    first: float
+    last: float | None
+    weight: float
+    least_noise: float
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise UsageError(f"{self.iterations} iterations make no result; use 1 or more")
+
+    def schedule(self, noise: float) -> Schedule:
+        """What the solver works with at a noise level in [0, 1]."""
+        noise = max(noise, self.least_noise)
+        if self.last is None:
+            level = max(self.first, noise)
+            return constant_schedule(level, self.rho(noise, level), self.iterations)
+        last = self.last * noise
+        return falling_schedule(noise, self.weight, max(self.first, last), last, self.iterations)
+
+    def rho(self, noise: float, level: float) -> float:
+        """The weight of the prior against the data while the denoiser is told that level."""
+        return self.weight * (max(noise, self.least_noise) / level) ** 2

@@ -12,11 +12,20 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from restorekit.errors import TrainingError, UsageError
+from restorekit.train.blur import BlurSettings
 from restorekit.train.degradation import LEVELS, Degradation, JpegSettings, MosaicSettings, NoiseSettings
+from restorekit.train.downsampling import DownsamplingSettings
 from restorekit.train.kspace import KspaceSettings
 
 DEGRADATIONS: Mapping[str, type[Degradation]] = MappingProxyType(
-    {"noise": NoiseSettings, "jpeg": JpegSettings, "mosaic": MosaicSettings, "kspace": KspaceSettings}
+    {
+        "noise": NoiseSettings,
+        "jpeg": JpegSettings,
+        "mosaic": MosaicSettings,
+        "blur": BlurSettings,
+        "downsampling": DownsamplingSettings,
+        "kspace": KspaceSettings,
+    }
 )
 """The sections of a recipe that say what is done to clean crops; it has one of them."""
 
@@ -143,11 +152,13 @@ def _parse(text: str) -> Recipe:
 
 
 def _in_units(settings: Mapping[str, Any]) -> dict[str, object]:
-    """Settings as networks take them, with the levels of knots on the scale 0..1; so too within other settings."""
+    """Settings as networks take them, with levels on the scale 0..1; so too within other settings."""
     converted: dict[str, object] = {}
     for name, value in settings.items():
         if name == "knots":
             converted[name] = [level / LEVELS for level in value]
+        elif name == "first":
+            converted[name] = value / LEVELS
         else:
             converted[name] = _in_units(value) if isinstance(value, dict) else value
     return converted

@@ -60,13 +60,17 @@ def test_each_image_stops_by_itself():
     sigmas = torch.tensor([0.5, 0.0005, 0.01])
     watched = []
     solution = admm(
-        halve, lambda z, rho: z, start, Schedule(sigmas.expand(40, 3), torch.ones(40)), watch=watched.append
+        halve,
+        lambda z, rho: z,
+        start,
+        Schedule(sigmas.expand(40, 3), torch.ones(40), torch.ones(1)),
+        watch=watched.append,
     )
     assert solution.iterations.tolist() == [40, 1, 40]
     assert solution.x[1].mean() == pytest.approx(0.9995)
     assert [iteration.number for iteration in watched] == list(range(1, 41))
     assert watched[5].change[1] == 0
-    alone = admm(halve, lambda z, rho: z, start[:1], Schedule(sigmas[:1].expand(40, 1), torch.ones(40)))
+    alone = admm(halve, lambda z, rho: z, start[:1], Schedule(sigmas[:1].expand(40, 1), torch.ones(40), torch.ones(1)))
     assert torch.equal(alone.x[0], solution.x[0])
 
 
@@ -97,6 +101,6 @@ def test_a_falling_schedule():
 def test_gradients_reach_schedule_and_start():
     sigmas, rhos = (torch.full((4,), 0.1, requires_grad=True) for _ in range(2))
     start = torch.ones(1, 1, 2, 2, requires_grad=True)
-    solution = admm(halve, lambda z, rho: (1 + rho * z) / (1 + rho), start, Schedule(sigmas, rhos))
+    solution = admm(halve, lambda z, rho: (1 + rho * z) / (1 + rho), start, Schedule(sigmas, rhos, rhos[:1]))
     solution.x.sum().backward()
     assert all(torch.isfinite(leaf.grad).all() and (leaf.grad != 0).any() for leaf in (sigmas, rhos, start))

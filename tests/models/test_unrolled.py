@@ -1,0 +1,119 @@
+"""The unrolled ADMM: what it computes, what is learned in each mode, and the settings on a card."""
+
+import pytest
+import torch
+
+from restorekit.errors import WeightsError
+from restorekit.models import Recording, build, settings_json
+from restorekit.models.unrolled import UnrolledADMM
+from restorekit.physics.blur import CircularBlur
+from restorekit.physics.kernels import gaussian_kernel
+from restorekit.solvers.admm import admm
+from tests.tiny import tiny_network
+
+NOISE = torch.tensor([0.01, 0.03])
+
+
+def settings(mode: str = "explicit", dual: bool = True, **changes: object) -> dict[str, object]:
+    architecture, denoiser = settings_json(tiny_network())
+    given = {
+        "mode": mode,
+        "iterations": 3,
+        "knots": [0.01, 0.05],
+        "dual": dual,
+        "first": 0.1,
+        "last": 0.0 if dual else 1.5,
+        "weight": 0.3,
+        "denoiser": {"architecture": architecture, "settings": denoiser},
+    }
+    return {**given, **changes}
+
+
+def network(mode: str = "explicit", dual: bool = True, iterations: int = 3) -> UnrolledADMM:
+    made = build("unrolled-admm", settings(mode, dual, iterations=iterations))
+    assert isinstance(made, UnrolledADMM)
+    assert made.adopt(tiny_network())
+    return made
+
+
+def recording() -> tuple[Recording, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(2, 1, 3, 3, generator=generator).repeat_interleave(8, 2).repeat_interleave(8, 3)[..., :23, :23]
+    physics = CircularBlur(gaussian_kernel(0.7))
+    y = physics.A(clean) + NOISE[:, None, None, None] * torch.randn(clean.shape, generator=generator)
+    return Recording(physics, y, y, NOISE, NOISE), clean
+
+
+@pytest.mark.parametrize("dual", [True, False])
+@torch.no_grad()
+def test_explicit_steps_are_those_of_the_solver(dual: bool) -> None:
+    unrolled, (given, _) = network(dual=dual), recording()
+    # Steps that differ, and levels that differ by image.
+    unrolled.log_sigma.add_(0.3 * torch.randn(unrolled.log_sigma.shape, generator=torch.Generator().manual_seed(1)))
+    schedule = unrolled.schedule(NOISE)
+
+    def denoise(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        sums, covered = unrolled.denoiser(images, sigma, 2, 160)
+        return sums / covered
+
+    def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
+        return given.physics.prox_l2(z, given.y, rho)
+
+    start = prox(given.start, schedule.opening.reshape(-1, 1, 1, 1))
+    solution = admm(denoise, prox, start, schedule, tolerance=0)
+    expected = solution.x if dual else solution.z
+    torch.testing.assert_close(unrolled(given, 2, 160), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_it_starts_as_plug_and_play_at_each_knot() -> None:
+    schedule = network(dual=False).schedule(torch.tensor([0.01, 0.05]))
+    torch.testing.assert_close(schedule.sigmas[0], torch.tensor([0.1, 0.1]))
+    torch.testing.assert_close(schedule.sigmas[-1], torch.tensor([0.015, 0.075]))
+    torch.testing.assert_close(schedule.opening, 0.3 * torch.tensor([0.01, 0.25]))
+    assert not schedule.dual
+
+
+@pytest.mark.parametrize("mode", ["explicit", "deq", "jfb", "suppa"])
+def test_what_each_mode_learns(mode: str) -> None:
+    unrolled, (given, clean) = network(mode, iterations=8), recording()
+    unrolled.requires_grad_(True)
+    if mode in ("jfb", "suppa"):
+        unrolled.log_rho.requires_grad_(False)
+    fitted = unrolled.fitted(given, 2, torch.Generator().manual_seed(0))
+    assert len(fitted) == (2 if mode == "suppa" else 1)
+    torch.stack([(x - clean).square().mean() for x in fitted]).mean().backward()
+    learned = {name for name, tensor in unrolled.named_parameters() if tensor.grad is not None and tensor.grad.any()}
+    assert {"log_sigma", "denoiser.dictionary", "denoiser.synthesis"} <= learned
+    assert ("log_rho" in learned) == (mode in ("explicit", "deq"))
+    assert ("relaxation" in learned) == (mode == "suppa")
+
+
+def test_the_settings_make_it_again() -> None:
+    first = network("suppa")
+    again = build(*settings_json(first))
+    assert again.adopt(first)
+    assert settings_json(again) == settings_json(first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "implicit"}, "explicit, deq"),
+        ({"mode": "deq", "dual": False, "last": 1.5}, "mode deq"),
+        ({"first": 0}, "above 0"),
+        ({"weight": "heavy"}, "number of 0 or more"),
+        ({"iterations": 0}, "positive integer"),
+        ({"denoiser": "sparse-coding"}, "table"),
+        ({"denoiser": {"architecture": "sparse-coding"}}, "denoiser of a unrolled-admm"),
+        ({"denoiser": {"architecture": "unrolled-admm", "settings": {}}}, "at odds"),
+    ],
+)
+def test_settings_that_make_no_sense(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        build("unrolled-admm", settings(**changes))
+
+
+def test_an_unrolled_network_is_no_denoiser() -> None:
+    nested = {"architecture": "unrolled-admm", "settings": settings()}
+    with pytest.raises(WeightsError, match="cannot be of unrolled-admm"):
+        build("unrolled-admm", settings(denoiser=nested))
