@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from restorekit.errors import UsageError
 from restorekit.physics.linear import LinearPhysics
@@ -44,6 +45,56 @@ class CircularBlur(LinearPhysics):
         """K = F k with the centre of k at the first pixel, [H, W // 2 + 1]."""
         rows, cols = (side // 2 for side in self._kernel.shape)
         return transfer_function(self._kernel, (-rows, -cols), image)
+
+
+class CroppedBlur(CircularBlur):
+    """y = C (k * x), C the first h rows and w columns: nothing was observed beyond the edges of an image.
+
+    Args:
+        kernel: k, [kh, kw], of odd sides.
+        size: H and W of x, larger than y by as much as the kernel sees beyond its edges, or more.
+        observed: h and w.
+        refills: how often `prox_l2` fills in what was not observed.
+
+    Raises:
+        UsageError: an even side.
+    """
+
+    def __init__(self, kernel: Tensor, size: tuple[int, int], observed: tuple[int, int], refills: int) -> None:
+        super().__init__(kernel)
+        self._size = size
+        self._observed = observed
+        self._refills = refills
+
+    def A(self, x: Tensor) -> Tensor:  # noqa: N802
+        """C F^H (K F x)."""
+        return self._cropped(super().A(x))
+
+    def A_adjoint(self, y: Tensor) -> Tensor:  # noqa: N802
+        """F^H (conj(K) F C^T y), C^T y with zeros around."""
+        (height, width), (rows, cols) = self._size, self._observed
+        return super().A_adjoint(pad(y, (0, width - cols, 0, height - rows)))
+
+    def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
+        """The circular one, again and again, with y continued by what the estimate so far gives, from x = z on.
+
+        x = F^H ((conj(K) F filled + gamma F z) / (|K|^2 + gamma)),  filled = C^T y + (1 - C^T C) k * x. Each is a step
+        of majorisation-minimisation, and they come to the minimum: there is no closed form.
+        """
+        transfer = self._transfer(z)
+        system = transfer.abs() ** 2 + gamma
+        pull, spectrum = transfer.conj() / system, spectrum_of(z)
+        anchor = gamma / system * spectrum
+        for _ in range(self._refills):
+            filled = image_of(transfer * spectrum, z)
+            self._cropped(filled).copy_(y)
+            spectrum = torch.addcmul(anchor, pull, spectrum_of(filled))
+        return image_of(spectrum, z)
+
+    def _cropped(self, image: Tensor) -> Tensor:
+        """C x, a view."""
+        rows, cols = self._observed
+        return image[..., :rows, :cols]
 
 
 def transfer_function(taps: Tensor, origin: tuple[int, int], image: Tensor) -> Tensor:

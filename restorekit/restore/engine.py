@@ -163,15 +163,15 @@ def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
         if network.halo == 0:
             return CACHE_TILE
         budget = CPU_MEMORY - IMAGE_COPIES * images.numel() * images.element_size()
-        memory = max(LEAST_CPU_MEMORY, min(budget, _free_memory() // 2))
+        memory = max(LEAST_CPU_MEMORY, min(budget, free_memory() // 2))
     else:
         memory = torch.cuda.mem_get_info(images.device)[0] // 4
     patches = memory / (network.bytes_per_patch * images.shape[0])
-    across = int(patches**0.5) * stride + network.patch_size - 2 * network.halo
+    across = int(patches**0.5) * network.grid_stride(stride) + network.patch_size - 2 * network.halo
     return max(LEAST_NONLOCAL_TILE if network.halo else LEAST_TILE, min(LARGEST_TILE, across))
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of the computer's memory that are free; CPU_MEMORY where the operating system does not tell."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

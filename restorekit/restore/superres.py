@@ -18,6 +18,7 @@ from restorekit.restore.boundary import extend_periodic
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, as_batch, as_pixels, resolve_device
 from restorekit.restore.plug_and_play import Splitting, Watch, check_noise, noise_of, solve
+from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
 from restorekit.zoo import LoadedModel
 
 SUPERRES_SPLITTINGS = {
@@ -28,6 +29,10 @@ SUPERRES_SPLITTINGS = {
 
 _MARGIN = 8
 """Pixels of low resolution that a picture is extended by."""
+
+_HALO = 16
+"""Pixels of low resolution that windows of a large picture drop. Beyond, those of a photograph agreed with the whole to
+0.05 / 255."""
 
 
 class Superres:
@@ -75,9 +80,11 @@ class Superres:
         pixels, report = superres_array(
             observed, self._scale, noise, model, self._settings, self._splitting, self._watch
         )
-        enlarged = resized(picture, lambda images: enlarge_bicubic(images, self._scale)).with_float(pixels)
+        alpha = picture.alpha
+        if alpha is not None:
+            alpha = resized(Picture(alpha, picture.metadata), lambda x: enlarge_bicubic(x, self._scale)).pixels
         return Restored(
-            enlarged,
+            replace(_with_pixels(picture, pixels), alpha=alpha),
             model=model.card.name,
             parameters=(("scale", self._scale), ("noise", 255 * noise), ("iterations", self._splitting.iterations)),
             device=report.device,
@@ -118,20 +125,20 @@ def superres_array(
 
     It is extended by about its mirror image, which agrees with what torch does at edges: see `bicubic_decimation`.
     """
-    height, width = observed.shape[:2]
-    y = extend_periodic(as_batch(observed, resolve_device(settings.device)), _MARGIN)
+    device, channels = resolve_device(settings.device), 1 if observed.ndim == 2 else observed.shape[2]
     physics = bicubic_decimation(scale)
-    x, report = solve(
-        model,
-        lambda z, rho: physics.prox_l2(z, y, rho),
-        enlarge_bicubic(y, scale),
-        noise,
-        splitting,
-        settings,
-        (scale * height, scale * width),
-        watch,
-    )
-    return as_pixels(x, observed.ndim), report
+
+    def solve_window(part: NDArray[np.float32]) -> tuple[NDArray[np.float32], RunReport]:
+        size = scale * part.shape[0], scale * part.shape[1]
+        y = extend_periodic(as_batch(part, device), _MARGIN)
+        start = enlarge_bicubic(y, scale)
+        x, report = solve(
+            model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, splitting, settings, size, watch
+        )
+        return as_pixels(x, part.ndim), report
+
+    windows = Windows(window_pixels(channels, device) // scale**2, _HALO, scale)
+    return solve_over_windows(solve_window, observed, windows, watch)
 
 
 def enlarge_bicubic(images: Tensor, scale: int) -> Tensor:
@@ -153,9 +160,14 @@ def resized(picture: Picture, resize: Callable[[Tensor], Tensor]) -> Picture:
     """A picture of another size by a function of images [B, C, H, W], alpha likewise, in the same depth."""
 
     def apply(part: Picture) -> Picture:
-        pixels = as_pixels(resize(as_batch(part.to_float(), torch.device("cpu"))), part.pixels.ndim)
-        return replace(part, pixels=np.empty(pixels.shape, part.pixels.dtype)).with_float(pixels)
+        image = resize(as_batch(part.to_float(), torch.device("cpu")))
+        return _with_pixels(part, as_pixels(image, part.pixels.ndim))
 
     if picture.alpha is None:
         return apply(picture)
     return replace(apply(picture), alpha=apply(Picture(picture.alpha, picture.metadata)).pixels)
+
+
+def _with_pixels(picture: Picture, pixels: NDArray[np.float32]) -> Picture:
+    """The picture with pixels of another size."""
+    return replace(picture, pixels=np.empty(pixels.shape, picture.pixels.dtype)).with_float(pixels)

@@ -8,7 +8,7 @@ from scipy.ndimage import convolve
 from torch.nn.functional import interpolate
 
 from restorekit.errors import UsageError
-from restorekit.physics.blur import CircularBlur
+from restorekit.physics.blur import CircularBlur, CroppedBlur
 from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_decimation
 from restorekit.physics.linear import Identity, Masked
 from restorekit.physics.mosaic import BayerPattern, bayer_mask, mosaic
@@ -34,6 +34,15 @@ def test_decimation(scale, sides):
     check_operator(BlurDecimation(kernel(4, 5), (-1, 2), scale), shape)
     if scale > 1:
         check_operator(bicubic_decimation(scale), shape)
+
+
+@pytest.mark.parametrize(("size", "observed"), [((9, 12), (7, 8)), ((8, 5), (8, 3))])
+def test_a_cropped_blur(size, observed):
+    taps = kernel(3, 5) / 8
+    physics = CroppedBlur(taps, size, observed, refills=1000)
+    check_operator(physics, (2, 3, *size))
+    x = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(physics.A(x), CircularBlur(taps).A(x)[..., : observed[0], : observed[1]])
 
 
 def test_blur_is_a_convolution_centred_on_the_kernel():

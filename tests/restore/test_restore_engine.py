@@ -57,7 +57,7 @@ def test_tiles_of_non_local_models_follow_the_memory_that_is_free(monkeypatch):
     monkeypatch.setattr(engine, "LEAST_CPU_MEMORY", 1)
     tiles = []
     for free in (2**40, 2 * 64 * 64 * network.bytes_per_patch):
-        monkeypatch.setattr(engine, "_free_memory", lambda free=free: free)
+        monkeypatch.setattr(engine, "free_memory", lambda free=free: free)
         restored, report = restore_array(image, 0.1, network, SETTINGS)
         assert restored.shape == image.shape
         tiles.append(report.tiles)
