@@ -39,7 +39,7 @@ def deblur(
         ),
     ] = BOUNDARIES[0],
 ) -> None:
-    """Sharpen images whose blur is known, with a denoiser as the judge of what images look like.
+    """Sharpen images whose blur is known, by a model trained for it or with a denoiser as the judge of what is likely.
 
     IMG.png becomes IMG_deblurred.png beside it, a folder becomes FOLDER_deblurred/ with the same tree in it.
     """
@@ -49,12 +49,11 @@ def deblur(
 
     def make_operation() -> Operation:
         from restorekit.restore.choice import ModelChoice
-        from restorekit.restore.deblur import Deblur
+        from restorekit.restore.deblur import TASK, Deblur
         from restorekit.restore.kernel import parse_kernel
-        from restorekit.restore.plug_and_play import PRIOR_TASK
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(PRIOR_TASK, model.model, offline=model.offline)
+        models = ModelChoice(TASK, model.model, offline=model.offline)
         return Deblur(parse_kernel(kernel), level, models, settings, edges, iterations.iterations, trajectory)
 
     run_on_files(files, messages, make_operation, participle="deblurred")

@@ -51,7 +51,7 @@ def eval_deblur(
     from restorekit.evaluate import GaussianBlur, deblur_baseline
     from restorekit.restore.deblur import DeblurArray
     from restorekit.restore.kernel import parse_kernel
-    from restorekit.restore.plug_and_play import PRIOR_TASK, check_noise
+    from restorekit.restore.plug_and_play import check_noise
 
     taps = parse_kernel(kernel)
     baselines = [deblur_baseline(name, taps) for name in against or []]
@@ -62,4 +62,4 @@ def eval_deblur(
         return DeblurArray(models, settings, taps)
 
     degradation = GaussianBlur(levels, taps, kernel)
-    run_evaluation(options, messages, degradation, baselines, make_method, seed=seed, prior=PRIOR_TASK)
+    run_evaluation(options, messages, degradation, baselines, make_method, seed=seed)

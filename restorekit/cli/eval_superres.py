@@ -34,8 +34,7 @@ def eval_superres(
     Sides are cut to multiples of 12. The table goes to standard error.
     """
     from restorekit.evaluate import BicubicDownsampling, enlarger
-    from restorekit.restore.plug_and_play import PRIOR_TASK
     from restorekit.restore.superres import SuperresArray
 
     baselines = [enlarger(name) for name in against or []]
-    run_evaluation(options, messages, BicubicDownsampling(tuple(scale)), baselines, SuperresArray, prior=PRIOR_TASK)
+    run_evaluation(options, messages, BicubicDownsampling(tuple(scale)), baselines, SuperresArray)

@@ -26,7 +26,7 @@ def superres(
     messages: MessageOptions,
     noise: NoiseLevel = "0",
 ) -> None:
-    """Enlarge images, with a denoiser as the judge of what images look like.
+    """Enlarge images, by a model trained for it or with a denoiser as the judge of what is likely.
 
     IMG.png becomes IMG_enlarged.png beside it, a folder becomes FOLDER_enlarged/ with the same tree in it. Shrunk again
     by bicubic interpolation without antialiasing, the result is the image that was given.
@@ -36,11 +36,10 @@ def superres(
 
     def make_operation() -> Operation:
         from restorekit.restore.choice import ModelChoice
-        from restorekit.restore.plug_and_play import PRIOR_TASK
-        from restorekit.restore.superres import Superres
+        from restorekit.restore.superres import TASK, Superres
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(PRIOR_TASK, model.model, offline=model.offline)
+        models = ModelChoice(TASK, model.model, offline=model.offline)
         return Superres(scale, level, models, settings, iterations.iterations, trajectory)
 
     run_on_files(files, messages, make_operation, participle="enlarged")

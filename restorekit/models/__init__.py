@@ -6,6 +6,7 @@ from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork,
 from restorekit.models.registry import AnyNetwork, build, settings_json
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.models.sparse_coding_settings import SparseCodingSettings
+from restorekit.models.unrolled import UnrolledADMM
 
 __all__ = [
     "AnyNetwork",
@@ -15,6 +16,7 @@ __all__ = [
     "Recording",
     "SparseCoding",
     "SparseCodingSettings",
+    "UnrolledADMM",
     "build",
     "settings_json",
 ]

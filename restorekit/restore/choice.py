@@ -8,7 +8,11 @@ from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.restore.engine import Quality
 from restorekit.zoo import LoadedModel, default_models, find, load_model
 
-_KINDS = {1: "grey", 3: "colour"}
+PRIOR_TASK = "denoise"
+"""What the models are made for that can be the prior of other tasks."""
+_TAKE_PRIORS = ("deblur", "superres")
+"""The tasks that are done with a denoiser as well as with a model trained for them."""
+_KINDS = {1: "grey", 2: "complex", 3: "colour"}
 
 
 class ModelChoice:
@@ -16,6 +20,7 @@ class ModelChoice:
 
     To denoise there is a default model for grey and one for colour pictures; a demosaicked picture has always three
     channels, and what is deblocked always one, so that these tasks have one default, and take no other kind of model.
+    Tasks with a prior take models that were trained for them, and denoisers.
 
     Args:
         task: one of `zoo.card.TASKS`.
@@ -97,7 +102,8 @@ class ModelChoice:
     def _check(self, model: LoadedModel) -> None:
         """Raise ModelMismatchError for a model of another task, or of channels that the task has no use for."""
         card, usable = model.card, " and ".join(self._names.values())
-        if card.task != self._task:
+        tasks = (self._task, PRIOR_TASK) if self._task in _TAKE_PRIORS else (self._task,)
+        if card.task not in tasks:
             raise ModelMismatchError(f"{card.name} is a model to {card.task}, not to {self._task}; {usable} would fit")
         if card.channels not in self._names:
             wanted = " or ".join(_KINDS[channels] for channels in self._names)

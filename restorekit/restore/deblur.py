@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.boundary import Boundary, extend_periodic
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, as_batch, as_pixels, resolve_device
-from restorekit.restore.plug_and_play import Splitting, Watch, check_noise, noise_of, solve
+from restorekit.restore.plug_and_play import Plan, Watch, check_noise, noise_of, plan_for, solve
 from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
+from restorekit.solvers.admm import Splitting
 from restorekit.zoo import LoadedModel
+
+TASK = "deblur"
 
 DEBLUR_SPLITTING = Splitting(iterations=8, first=49 / 255, last=1.0, weight=0.3, least_noise=0.5 / 255)
 """Chosen on crops of training photographs, blurred by a Gaussian of sigma 2 with noise 2.55, and by motions."""
@@ -42,7 +45,7 @@ class Deblur:
     Args:
         kernel: k, [kh, kw], normalised; see `physics.kernels`.
         noise: standard deviation in [0, 1], or None to estimate it on each picture.
-        models: denoisers to choose from.
+        models: to choose from, trained to deblur or to denoise.
         settings: device, tile size, quality.
         boundary: what lies beyond the edges.
         iterations: None for as many as were found to be enough.
@@ -71,7 +74,9 @@ class Deblur:
         self._models = models
         self._settings = settings
         self._boundary = boundary
-        self._splitting = DEBLUR_SPLITTING if iterations is None else replace(DEBLUR_SPLITTING, iterations=iterations)
+        self._iterations = iterations
+        for model in models.candidates():
+            plan_for(model, DEBLUR_SPLITTING, iterations)
         self._watch = watch
 
     def __call__(self, picture: Picture) -> Restored:
@@ -83,13 +88,14 @@ class Deblur:
         model = self._models.fitting(1 if picture.is_grey else 3)
         observed = picture.to_float()
         noise, notes = noise_of(observed, self._noise, model)
+        plan = plan_for(model, DEBLUR_SPLITTING, self._iterations)
         restored, report = deblur_array(
-            observed, self._kernel, noise, model, self._settings, self._boundary, self._splitting, self._watch
+            observed, self._kernel, noise, model, self._settings, self._boundary, plan, self._watch
         )
         return Restored(
             picture.with_float(restored),
             model=model.card.name,
-            parameters=(("noise", 255 * noise), ("iterations", self._splitting.iterations)),
+            parameters=(("noise", 255 * noise), ("iterations", plan.iterations)),
             device=report.device,
             tiles=report.tiles,
             seconds=report.seconds,
@@ -99,7 +105,7 @@ class Deblur:
 
 @dataclass(frozen=True)
 class DeblurArray:
-    """A method to be measured at `GaussianBlur`: a denoiser at one quality as the prior."""
+    """A method to be measured at `GaussianBlur`: a model at one quality."""
 
     models: ModelChoice
     settings: RunSettings
@@ -123,22 +129,25 @@ def deblur_array(
     model: LoadedModel,
     settings: RunSettings,
     boundary: Boundary = Boundary.OPEN,
-    splitting: Splitting = DEBLUR_SPLITTING,
+    plan: Plan | None = None,
     watch: Watch | None = None,
 ) -> tuple[NDArray[np.float32], RunReport]:
     """An image [H, W] or [H, W, 3] that was blurred by a kernel -> the estimate, of its shape, in [0, 1].
+
+    The plan is that of the model, `plan_for`, unless it is named.
 
     Raises:
         UsageError: the kernel is larger than the image.
     """
     check_kernel(kernel, observed.shape)
+    plan = plan or plan_for(model, DEBLUR_SPLITTING, None)
     reach, channels = max(kernel.shape) // 2, 1 if observed.ndim == 2 else observed.shape[2]
     windows = Windows(window_pixels(channels, resolve_device(settings.device)), halo=_HALO + _HALO_REACHES * reach)
     if boundary is Boundary.CIRCULAR and not windows.one_suffices(*observed.shape[:2]):
-        return _deblur_repeated(observed, kernel, noise, model, settings, splitting, windows.margin, watch)
+        return _deblur_repeated(observed, kernel, noise, model, settings, plan, windows.margin, watch)
 
     def solve_window(part: NDArray[np.float32]) -> tuple[NDArray[np.float32], RunReport]:
-        return _deblur_window(part, kernel, noise, model, settings, boundary, splitting, watch)
+        return _deblur_window(part, kernel, noise, model, settings, boundary, plan, watch)
 
     return solve_over_windows(solve_window, observed, windows, watch)
 
@@ -149,7 +158,7 @@ def _deblur_repeated(
     noise: float,
     model: LoadedModel,
     settings: RunSettings,
-    splitting: Splitting,
+    plan: Plan,
     margin: int,
     watch: Watch | None,
 ) -> tuple[NDArray[np.float32], RunReport]:
@@ -157,7 +166,7 @@ def _deblur_repeated(
     height, width = observed.shape[:2]
     sides = ((margin, margin), (margin, margin), (0, 0))[: observed.ndim]
     continued = np.pad(observed, sides, mode="wrap")
-    estimate, report = deblur_array(continued, kernel, noise, model, settings, Boundary.OPEN, splitting, watch)
+    estimate, report = deblur_array(continued, kernel, noise, model, settings, Boundary.OPEN, plan, watch)
     return np.ascontiguousarray(estimate[margin : margin + height, margin : margin + width]), report
 
 
@@ -168,7 +177,7 @@ def _deblur_window(
     model: LoadedModel,
     settings: RunSettings,
     boundary: Boundary,
-    splitting: Splitting,
+    plan: Plan,
     watch: Watch | None,
 ) -> tuple[NDArray[np.float32], RunReport]:
     height, width = observed.shape[:2]
@@ -179,7 +188,7 @@ def _deblur_window(
         start = extend_periodic(y, _MARGIN * (max(kernel.shape) // 2))
         physics = CroppedBlur(kernel, (start.shape[-2], start.shape[-1]), (height, width), _REFILLS)
     x, report = solve(
-        model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, splitting, settings, (height, width), watch
+        model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, plan, settings, (height, width), watch
     )
     return as_pixels(x, observed.ndim), report
 

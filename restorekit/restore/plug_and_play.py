@@ -1,9 +1,11 @@
-"""Denoisers of the zoo as priors: inverse problems solved by splitting, with no training for the task."""
+"""Inverse problems solved by splitting: with a denoiser of the zoo as the prior, or a model trained for the task."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,37 +13,103 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.errors import MemoryExhaustedError, UsageError
+from restorekit.models import PatchNetwork, UnrolledADMM
 from restorekit.noise import estimate_sigma
-from restorekit.restore.choice import ModelChoice
+from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, restore_batch
-from restorekit.solvers.admm import Iteration, Proximal, admm
-from restorekit.solvers.admm import Splitting as Splitting
+from restorekit.solvers.admm import TOLERANCE, Iteration, Proximal, Schedule, Splitting, admm
 from restorekit.zoo import LoadedModel
-
-PRIOR_TASK = "denoise"
-"""What the models are made for that serve as priors."""
 
 Watch = Callable[[Tensor, float], None]
 """Called after each iteration: what would be the result after it, [B, C, H, W], and ||x_k+1 - x_k|| / ||x_k||."""
 
 
+_NOISE_OF_SMALL = 1
+"""Noise on the scale 0..255 that models trained to enlarge have seen; the levels on their cards are scales."""
+
+
+class Plan(Protocol):
+    """How prior and data are made to agree: a `Splitting`, or what a model has learned."""
+
+    @property
+    def iterations(self) -> int:
+        """How many there are at most."""
+
+    @property
+    def tolerance(self) -> float:
+        """The relative change at which they end before; 0 goes through all."""
+
+    def schedule(self, noise: float) -> Schedule:
+        """What the solver works with at a noise level in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The plan of a trained network, at `level`, or at that of the noise if None."""
+
+    network: UnrolledADMM
+    level: float | None = None
+
+    @property
+    def iterations(self) -> int:
+        """As many as it was trained with."""
+        return self.network.settings.iterations
+
+    @property
+    def tolerance(self) -> float:
+        """Where one step is repeated, the end is that of training."""
+        return 0.0 if self.network.settings.mode == "explicit" else TOLERANCE
+
+    def schedule(self, noise: float) -> Schedule:
+        """The schedule at that level."""
+        return self.network.schedule(torch.tensor([noise if self.level is None else self.level]))
+
+
+def plan_for(model: LoadedModel, splitting: Splitting, iterations: int | None, level: float | None = None) -> Plan:
+    """What the model has learned, if it was trained for the task, at `level`; or else the splitting.
+
+    Args:
+        model: of either kind.
+        splitting: for denoisers.
+        iterations: in place of those of the splitting, if not None.
+        level: see `Learned`.
+
+    Raises:
+        UsageError: another number of iterations than the model was trained for.
+    """
+    if not isinstance(model.network, UnrolledADMM):
+        return splitting if iterations is None else replace(splitting, iterations=iterations)
+    learned = Learned(model.network, level)
+    if iterations not in (None, learned.iterations):
+        raise UsageError(
+            f"{model.card.name} was trained for {learned.iterations} iterations, not {iterations}; "
+            "name a denoiser with --model to choose"
+        )
+    return learned
+
+
 class ZooDenoiser:
     """A model of the zoo as a `solvers.admm.Denoiser`: over tiles, at the quality of the settings, within [0, 1].
 
-    Noise levels beyond the model's range are taken as the nearest in it. tiles: how many there were, over all calls.
+    Noise levels beyond the range of a model to denoise are taken as the nearest in it. tiles: how many there were, over
+    all calls.
     """
 
     def __init__(self, model: LoadedModel, settings: RunSettings) -> None:
-        self._model = model
+        self._network: PatchNetwork
+        if isinstance(model.network, UnrolledADMM):
+            self._network, self._range = model.network.denoiser, (0.0, 1.0)
+        else:
+            low, high = model.card.level_range
+            self._network, self._range = model.patch_network, (low / 255, high / 255)
         self._settings = settings
         self.tiles = 0
 
     def __call__(self, images: Tensor, sigma: Tensor) -> Tensor:
         """Images [B, C, H, W] and the noise level of each, [B] -> estimates."""
-        low, high = (level / 255 for level in self._model.card.level_range)
-        network = self._model.patch_network.to(images.device)
+        network = self._network.to(images.device)
         estimates = []
-        for image, level in zip(images, sigma.clamp(low, high).tolist(), strict=True):
+        for image, level in zip(images, sigma.clamp(*self._range).tolist(), strict=True):
             estimate, tiles = restore_batch(image[None], level, network, self._settings)
             self.tiles += tiles
             estimates.append(estimate)
@@ -54,7 +122,7 @@ def solve(
     prox: Proximal,
     start: Tensor,
     noise: float,
-    splitting: Splitting,
+    plan: Plan,
     settings: RunSettings,
     size: tuple[int, int] | None = None,
     watch: Watch | None = None,
@@ -62,11 +130,11 @@ def solve(
     """The solution that is come to from x = prox(start): images [B, C, H, W], clamped to [0, 1].
 
     Args:
-        model: the prior, one that denoises images of that many channels.
+        model: the prior, for images of that many channels.
         prox: of the data term.
         start: a first guess, on the device to work on.
         noise: standard deviation of the noise, in [0, 1].
-        splitting: the schedule.
+        plan: the schedule, see `plan_for`.
         settings: quality and tile size of the denoiser.
         size: how many rows and columns, from the top left, are wanted of the result; all if None.
         watch: called after each iteration, with images of that size and the change of the first.
@@ -76,7 +144,7 @@ def solve(
     """
     started = time.perf_counter()
     height, width = start.shape[-2:] if size is None else size
-    schedule = splitting.schedule(noise)
+    schedule = plan.schedule(noise).to(start.device)
     denoiser = ZooDenoiser(model, settings)
 
     def result(x: Tensor, z: Tensor) -> Tensor:
@@ -87,21 +155,27 @@ def solve(
             watch(result(iteration.x, iteration.z), float(iteration.change[0]))
 
     try:
-        begun = prox(start, schedule.opening.reshape(-1, 1, 1, 1).to(start.device))
-        solution = admm(denoiser, prox, begun, schedule, tolerance=0, watch=tell)
+        begun = prox(start, schedule.opening.reshape(-1, 1, 1, 1))
+        solution = admm(denoiser, prox, begun, schedule, tolerance=plan.tolerance, watch=tell)
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
     return result(solution.x, solution.z), RunReport(str(start.device), denoiser.tiles, time.perf_counter() - started)
 
 
+def greatest_noise(model: LoadedModel) -> float:
+    """The noise level, in [0, 1], up to which a model was made to be the prior: that of its card, if it has one."""
+    return (_NOISE_OF_SMALL if model.card.task == "superres" else model.card.level_range[1]) / 255
+
+
 def check_noise(noise: float, models: ModelChoice) -> None:
     """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for."""
     for model in models.candidates():
-        high = model.card.level_range[1]
+        high = 255 * greatest_noise(model)
         if not 0 <= round(255 * noise, 6) <= high:
             raise UsageError(
                 f"noise {255 * noise:g} is not a level that {model.card.name} was made for; "
                 f"use a number from 0 to {high:g} (on the scale 0..255), or auto"
+                + ("" if model.card.task == PRIOR_TASK else ", or name a denoiser with --model")
             )
 
 
@@ -110,6 +184,6 @@ def noise_of(observed: NDArray[np.float32], noise: float | None, model: LoadedMo
     if noise is not None:
         return noise, ()
     estimate = estimate_sigma(observed)
-    taken = min(estimate, model.card.level_range[1] / 255)
+    taken = min(estimate, greatest_noise(model))
     found = f"noise estimated as sigma {255 * estimate:.3g}"
     return taken, (found if taken == estimate else f"{found}, taken as {255 * taken:.3g}, the most the model knows",)

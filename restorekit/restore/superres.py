@@ -12,14 +12,17 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from restorekit.image import Picture
-from restorekit.physics.decimation import bicubic_decimation
+from restorekit.physics.decimation import bicubic_decimation, bicubic_error
 from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.boundary import extend_periodic
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, as_batch, as_pixels, resolve_device
-from restorekit.restore.plug_and_play import Splitting, Watch, check_noise, noise_of, solve
+from restorekit.restore.plug_and_play import Plan, Watch, check_noise, noise_of, plan_for, solve
 from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
+from restorekit.solvers.admm import Splitting
 from restorekit.zoo import LoadedModel
+
+TASK = "superres"
 
 SUPERRES_SPLITTINGS = {
     scale: Splitting(iterations, first=20 / 255, last=None, weight=2.0, least_noise=1 / 255)
@@ -41,7 +44,7 @@ class Superres:
     Args:
         scale: 2, 3 or 4.
         noise: standard deviation in [0, 1], or None to estimate it on each picture.
-        models: denoisers to choose from.
+        models: to choose from, trained to enlarge or to denoise.
         settings: device, tile size, quality.
         iterations: None for as many as were found to be enough.
         watch: called after each iteration on a picture.
@@ -68,8 +71,9 @@ class Superres:
         self._noise = noise
         self._models = models
         self._settings = settings
-        splitting = SUPERRES_SPLITTINGS[scale]
-        self._splitting = splitting if iterations is None else replace(splitting, iterations=iterations)
+        self._iterations = iterations
+        for model in models.candidates():
+            superres_plan(model, scale, iterations)
         self._watch = watch
 
     def __call__(self, picture: Picture) -> Restored:
@@ -77,16 +81,15 @@ class Superres:
         model = self._models.fitting(1 if picture.is_grey else 3)
         observed = picture.to_float()
         noise, notes = noise_of(observed, self._noise, model)
-        pixels, report = superres_array(
-            observed, self._scale, noise, model, self._settings, self._splitting, self._watch
-        )
+        plan = superres_plan(model, self._scale, self._iterations)
+        pixels, report = superres_array(observed, self._scale, noise, model, self._settings, plan, self._watch)
         alpha = picture.alpha
         if alpha is not None:
             alpha = resized(Picture(alpha, picture.metadata), lambda x: enlarge_bicubic(x, self._scale)).pixels
         return Restored(
             replace(_with_pixels(picture, pixels), alpha=alpha),
             model=model.card.name,
-            parameters=(("scale", self._scale), ("noise", 255 * noise), ("iterations", self._splitting.iterations)),
+            parameters=(("scale", self._scale), ("noise", 255 * noise), ("iterations", plan.iterations)),
             device=report.device,
             tiles=report.tiles,
             seconds=report.seconds,
@@ -96,7 +99,7 @@ class Superres:
 
 @dataclass(frozen=True)
 class SuperresArray:
-    """A method to be measured at `BicubicDownsampling`: a denoiser at one quality as the prior."""
+    """A method to be measured at `BicubicDownsampling`: a model at one quality."""
 
     models: ModelChoice
     settings: RunSettings
@@ -109,7 +112,12 @@ class SuperresArray:
     def __call__(self, observed: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
         """A small image [h, w] or [h, w, 3] and the scale -> the estimate in [0, 1], [scale h, scale w] alike."""
         model = self.models.fitting(1 if observed.ndim == 2 else 3)
-        return superres_array(observed, scale, 0.0, model, self.settings, SUPERRES_SPLITTINGS[scale])[0]
+        return superres_array(observed, scale, 0.0, model, self.settings, superres_plan(model, scale))[0]
+
+
+def superres_plan(model: LoadedModel, scale: int, iterations: int | None = None) -> Plan:
+    """How a model is used at a scale; see `plan_for`."""
+    return plan_for(model, SUPERRES_SPLITTINGS[scale], iterations, bicubic_error(scale))
 
 
 def superres_array(
@@ -118,7 +126,7 @@ def superres_array(
     noise: float,
     model: LoadedModel,
     settings: RunSettings,
-    splitting: Splitting,
+    plan: Plan,
     watch: Watch | None = None,
 ) -> tuple[NDArray[np.float32], RunReport]:
     """An image [h, w] or [h, w, 3] -> one of `scale` times the height and width, in [0, 1].
@@ -132,9 +140,7 @@ def superres_array(
         size = scale * part.shape[0], scale * part.shape[1]
         y = extend_periodic(as_batch(part, device), _MARGIN)
         start = enlarge_bicubic(y, scale)
-        x, report = solve(
-            model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, splitting, settings, size, watch
-        )
+        x, report = solve(model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, plan, settings, size, watch)
         return as_pixels(x, part.ndim), report
 
     windows = Windows(window_pixels(channels, device) // scale**2, _HALO, scale)

@@ -34,6 +34,10 @@ class Schedule:
     opening: Tensor
     dual: bool = True
 
+    def to(self, device: torch.device) -> Schedule:
+        """The same on another device."""
+        return Schedule(self.sigmas.to(device), self.rhos.to(device), self.opening.to(device), self.dual)
+
 
 @dataclass(frozen=True, eq=False)
 class Iteration:
@@ -145,6 +149,11 @@ class Splitting:
     def __post_init__(self) -> None:
         if self.iterations < 1:
             raise UsageError(f"{self.iterations} iterations make no result; use 1 or more")
+
+    @property
+    def tolerance(self) -> float:
+        """All iterations are gone through."""
+        return 0.0
 
     def schedule(self, noise: float) -> Schedule:
         """What the solver works with at a noise level in [0, 1]."""

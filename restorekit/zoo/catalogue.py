@@ -19,6 +19,10 @@ _DEFAULT_MODELS = {
     ("denoise", 3): "denoise-color-groupsc",
     ("demosaic", 3): "demosaic-color-groupsc",
     ("deblock", 1): "deblock-gray-groupsc",
+    ("deblur", 1): "denoise-gray-groupsc",
+    ("deblur", 3): "denoise-color-groupsc",
+    ("superres", 1): "denoise-gray-groupsc",
+    ("superres", 3): "denoise-color-groupsc",
 }
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -1,0 +1,109 @@
+"""Models trained to deblur and to enlarge, run over files' pixels by the code that runs denoisers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restorekit.errors import ModelMismatchError, UsageError
+from restorekit.models import Recording, UnrolledADMM, build, settings_json
+from restorekit.physics.blur import CircularBlur
+from restorekit.physics.decimation import bicubic_error
+from restorekit.physics.kernels import gaussian_kernel
+from restorekit.restore.boundary import Boundary
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.deblur import Deblur, deblur_array
+from restorekit.restore.engine import Quality, RunSettings
+from restorekit.restore.plug_and_play import check_noise, greatest_noise
+from restorekit.restore.superres import superres_array, superres_plan
+from restorekit.zoo import LoadedModel
+from tests.cards import bare_card
+from tests.tiny import tiny_network
+
+SETTINGS = RunSettings(Quality.BALANCED, "cpu", 160)
+KERNEL = gaussian_kernel(0.8)
+NOISE = 0.02
+
+
+def model(task: str, mode: str = "explicit", dual: bool = False) -> LoadedModel:
+    architecture, denoiser = settings_json(tiny_network())
+    network = build(
+        "unrolled-admm",
+        {
+            "mode": mode,
+            "iterations": 3,
+            "knots": [0.01, 0.05],
+            "dual": dual,
+            "first": 0.1,
+            "last": 0.0 if dual else 1.5,
+            "weight": 0.3,
+            "denoiser": {"architecture": architecture, "settings": denoiser},
+        },
+    )
+    assert isinstance(network, UnrolledADMM)
+    assert network.adopt(tiny_network())
+    levels = (0.0, 12.0) if task == "deblur" else (2.0, 4.0)
+    return LoadedModel(bare_card(f"{task}-tiny", task, 1, levels), network.eval().requires_grad_(False), Path("tiny"))
+
+
+def observed() -> np.ndarray:
+    rows, cols = np.meshgrid(np.arange(30), np.arange(34), indexing="ij")
+    return (0.5 + 0.2 * np.sin(rows / 3) * np.cos(cols / 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("dual", [True, False])
+def test_a_trained_model_gives_what_its_network_does(dual: bool) -> None:
+    trained, blurred = model("deblur", dual=dual), observed()
+    y = torch.from_numpy(blurred)[None, None]
+    level = torch.tensor([NOISE])
+    expected = trained.network(Recording(CircularBlur(KERNEL), y, y, level, level), 2, 160)
+    found, report = deblur_array(blurred, KERNEL, NOISE, trained, SETTINGS, Boundary.CIRCULAR)
+    np.testing.assert_allclose(found, expected.clamp(0, 1)[0, 0].numpy(), atol=1e-5)
+    assert report.tiles > 0
+
+
+def test_the_level_of_enlarging_is_that_of_the_scale() -> None:
+    trained = model("superres", dual=True)
+    plan = superres_plan(trained, 3)
+    schedule = trained.network.schedule(torch.tensor([bicubic_error(3)]))
+    assert torch.equal(plan.schedule(0.0).rhos, schedule.rhos)
+    assert superres_array(observed(), 3, 0.0, trained, SETTINGS, plan)[0].shape == (90, 102)
+    assert (
+        superres_plan(LoadedModel(bare_card("x", "denoise", 1, (0, 75)), tiny_network(), Path("x")), 2).iterations == 5
+    )
+
+
+def test_the_number_of_iterations_is_that_of_training() -> None:
+    models = ModelChoice("deblur", model("deblur"))
+    Deblur(KERNEL, None, models, SETTINGS, iterations=3)
+    with pytest.raises(UsageError, match=r"deblur-tiny was trained for 3 iterations, not 8; name a denoiser"):
+        Deblur(KERNEL, None, models, SETTINGS, iterations=8)
+
+
+def test_one_repeated_step_stops_where_little_changes() -> None:
+    trained = model("deblur", "jfb", dual=True)
+    still = replace(trained, network=trained.network)
+    still.network.log_rho.add_(20)  # The prior has all the weight, and x moves no more.
+    changes = []
+    deblur_array(
+        observed(), KERNEL, NOISE, still, SETTINGS, Boundary.CIRCULAR, watch=lambda x, change: changes.append(change)
+    )
+    assert len(changes) <= 3
+    assert superres_plan(still, 2).tolerance > 0
+
+
+def test_noise_beyond_what_a_model_was_trained_for() -> None:
+    assert greatest_noise(model("superres")) == pytest.approx(1 / 255)
+    with pytest.raises(UsageError, match=r"from 0 to 12 .* or name a denoiser"):
+        check_noise(13 / 255, ModelChoice("deblur", model("deblur")))
+
+
+def test_models_of_another_task_are_refused() -> None:
+    with pytest.raises(ModelMismatchError, match="deblur-tiny is a model to deblur, not to superres"):
+        ModelChoice("superres", model("deblur"))
+    with pytest.raises(ModelMismatchError, match="not to denoise"):
+        ModelChoice("denoise", model("deblur"))
+    with pytest.raises(ModelMismatchError, match="restores nothing else"):
+        _ = model("deblur").patch_network
