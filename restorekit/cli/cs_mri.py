@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restorekit.cli.images import run_on_files, run_on_scans
+from restorekit.cli.iterations import IterationOptions, draw_trajectory, start_trajectory
 from restorekit.cli.options import FileOptions, MessageOptions, ModelOptions, command
 from restorekit.cli.values import parse_sampling, parse_settings
 from restorekit.errors import UsageError
@@ -93,26 +94,29 @@ def cs_mri(
     files: FileOptions,
     sampling: SamplingOptions,
     model: ModelOptions,
+    iterations: IterationOptions,
     messages: MessageOptions,
-    iterations: Annotated[
-        int | None, typer.Option("--iterations", metavar="N", min=1, help="How often to denoise (default: 12).")
-    ] = None,
 ) -> None:
-    """Reconstruct magnetic resonance images from a part of their k-space (compressed sensing), without training.
+    """Reconstruct magnetic resonance images from a part of their k-space (compressed sensing).
 
     SCAN.npy becomes SCAN_reconstructed.png beside it: magnitudes, 16 bits; -o names an .npy (complex) or .nii.gz file.
     Inputs are .npy, .npz, fastMRI's .h5 and BART's .cfl, of one coil; every slice is done. Pictures are sampled first,
-    with --simulate or --mask, and reconstructed in their own format.
+    with --simulate or --mask, and reconstructed in their own format. --model takes a model trained for this task, a
+    denoiser of grey images, or tv, for total variation.
     """
     source = mask_source(sampling)
+    pictures = source is not None and _are_pictures(files.inputs, sampled=sampling.simulate is not None)
+    if pictures and iterations.trajectory is not None and iterations.reference is None:
+        iterations = replace(iterations, reference=Path(files.inputs[0]))
+    elif iterations.reference is not None and not pictures:
+        raise UsageError("--reference is for pictures that are sampled; the image of a scan has another scale")
+    trajectory = start_trajectory(iterations, files)
 
     def make_method() -> CsMri:
-        from restorekit.restore.choice import ModelChoice
-        from restorekit.restore.cs_mri import PRIOR_MODEL, CsMri
-        from restorekit.restore.plug_and_play import PRIOR_TASK
+        from restorekit.restore.cs_mri import choose_cs_mri
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        method = CsMri(ModelChoice(PRIOR_TASK, model.model or PRIOR_MODEL, offline=model.offline), settings, iterations)
+        method = choose_cs_mri(model.model, settings, iterations.iterations, offline=model.offline)
         method.check_noise(sampling.noise / 255)
         return method
 
@@ -120,19 +124,21 @@ def cs_mri(
         from restorekit.restore.scans import ReconstructPicture
 
         assert source is not None
-        return ReconstructPicture(make_method(), source, sampling.noise / 255, sampling.seed)
+        return ReconstructPicture(make_method(), source, sampling.noise / 255, sampling.seed, trajectory)
 
     def make_scan_operation() -> ScanOperation:
         from restorekit.restore.scans import ReconstructFile
 
-        return ReconstructFile(make_method(), source, sampling.centred, sampling.noise / 255, files.max_pixels)
+        method, noise = make_method(), sampling.noise / 255
+        return ReconstructFile(method, source, sampling.centred, noise, files.max_pixels, trajectory)
 
-    if source is not None and _are_pictures(files.inputs, sampled=sampling.simulate is not None):
+    if pictures:
         run_on_files(files, messages, make_operation, participle="reconstructed")
     else:
         from restorekit.restore.scans import ScanFiles
 
         run_on_scans(files, messages, make_scan_operation, participle="reconstructed", kind=ScanFiles())
+    draw_trajectory(trajectory, iterations, files)
 
 
 def _are_pictures(inputs: list[str], *, sampled: bool) -> bool:

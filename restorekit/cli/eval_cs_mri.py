@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restorekit.cli.evaluation import EvalOptions, run_evaluation
+from restorekit.cli.evaluation import EvalOptions, measure_methods, run_settings
 from restorekit.cli.options import MessageOptions, command
 from restorekit.cli.values import parse_sampling
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from restorekit.evaluate.cs_mri import CsMriArray, KspaceMask
-    from restorekit.restore.choice import ModelChoice
-    from restorekit.restore.engine import RunSettings
+    from restorekit.evaluate.cs_mri import KspaceMask
 
 _BASELINES = ("zero-filling", "tv")
 
@@ -46,7 +43,7 @@ def eval_cs_mri(
         typer.Option("--noise", metavar="NUMBER", min=0, max=255, help="Of k-space, on the image's scale 0..255."),
     ] = 0.0,
     iterations: Annotated[
-        int | None, typer.Option("--iterations", metavar="N", min=1, help="How often models denoise (default: 12).")
+        int | None, typer.Option("--iterations", metavar="N", min=1, help="How often denoisers denoise (default: 12).")
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -61,32 +58,37 @@ def eval_cs_mri(
 ) -> None:
     """Sample the k-space of clean grey images, reconstruct them by each method, compare: PSNR, SSIM and speed.
 
-    The table goes to standard error.
+    A folder of .npy files instead of pictures has complex slices: float [slices, 2, H, W], the real and the imaginary
+    part, or complex [slices, H, W]. The table goes to standard error.
     """
-    levels = _levels(sampling or [], mask or [], centred, seed)
-    from restorekit.evaluate.cs_mri import CsMriArray, KspaceSampling, cs_mri_baseline
-    from restorekit.restore.cs_mri import PRIOR_MODEL, CsMri
-    from restorekit.restore.plug_and_play import PRIOR_TASK
+    from restorekit.evaluate import clean_slices, holds_slices
+    from restorekit.evaluate.cs_mri import CsMriArray, CsMriBaseline, KspaceSampling, cs_mri_baseline
+    from restorekit.restore.cs_mri import choose_cs_mri
 
-    baselines = [cs_mri_baseline(name, noise / 255) for name in against or []]
+    is_complex = holds_slices(options.data)
+    levels = _levels(sampling or [], mask or [], centred, seed, real=not is_complex)
+    methods: list[CsMriArray | CsMriBaseline] = [cs_mri_baseline(name, noise / 255) for name in against or []]
+    settings = run_settings(options)
+    names: list[str] | list[None] = options.model or [None]
+    for name in names:
+        for setting in settings:
+            method = choose_cs_mri(name, setting, iterations, offline=options.offline)
+            method.check_noise(noise / 255)
+            if all(method.name != other.name for other in methods):  # Total variation has but one quality.
+                methods.append(CsMriArray(method, noise / 255))
+    images = clean_slices(options.data) if is_complex else None
+    measure_methods(options, messages, KspaceSampling(levels, noise / 255), methods, seed=seed, images=images)
 
-    def make_method(models: ModelChoice, settings: RunSettings) -> CsMriArray:
-        method = CsMri(models, settings, iterations)
-        method.check_noise(noise / 255)
-        return CsMriArray(method, noise / 255)
 
-    named = replace(options, model=options.model or [PRIOR_MODEL])
-    degradation = KspaceSampling(levels, noise / 255)
-    run_evaluation(named, messages, degradation, baselines, make_method, seed=seed, prior=PRIOR_TASK)
-
-
-def _levels(samplings: list[str], masks: list[Path], centred: bool | None, seed: int) -> tuple[KspaceMask, ...]:
+def _levels(
+    samplings: list[str], masks: list[Path], centred: bool | None, seed: int, *, real: bool
+) -> tuple[KspaceMask, ...]:
     if not samplings and not masks:
         raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
     from restorekit.evaluate.cs_mri import KspaceMask
     from restorekit.image.mri import read_mask
     from restorekit.restore.kspace import DrawnMask, MaskFile
 
-    drawn = [KspaceMask(text, DrawnMask(parse_sampling(text, "--sampling"), seed)) for text in samplings]
-    read = [KspaceMask(path.stem, MaskFile(read_mask(path), centred)) for path in masks]
+    drawn = [KspaceMask(text, DrawnMask(parse_sampling(text, "--sampling"), seed), real) for text in samplings]
+    read = [KspaceMask(path.stem, MaskFile(read_mask(path), centred), real) for path in masks]
     return (*drawn, *read)

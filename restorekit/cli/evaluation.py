@@ -18,7 +18,7 @@ from restorekit.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from restorekit.evaluate import Degradation, Evaluation, Method, Progress
+    from restorekit.evaluate import CleanImage, Degradation, Evaluation, Method, Progress
     from restorekit.restore.choice import ModelChoice
     from restorekit.restore.engine import RunSettings
 
@@ -89,17 +89,51 @@ def run_evaluation(
     Raises:
         RestorekitError: nothing could be measured, or the figures not be written.
     """
-    from restorekit.evaluate import evaluate_methods, write_report
-    from restorekit.image import write_file
     from restorekit.restore.choice import ModelChoice
-    from restorekit.restore.engine import resolve_device
 
-    _check_outputs(options)
-    settings = [parse_settings(quality, options.device, options.tile) for quality in options.quality or ["balanced"]]
-    device = str(resolve_device(options.device))
+    settings = run_settings(options)
     names: list[str] | list[None] = options.model or [None]
     choices = [ModelChoice(prior or degradation.task, name, offline=options.offline) for name in names]
     methods = [*baselines, *(make_method(choice, setting) for choice in choices for setting in settings)]
+    notes = [choice.note for choice in choices if choice.note]
+    measure_methods(options, messages, degradation, methods, seed=seed, notes=notes)
+
+
+def run_settings(options: EvalOptions) -> list[RunSettings]:
+    """The settings at each quality; raises before any work for an output that could not be written after it."""
+    _check_outputs(options)
+    return [parse_settings(quality, options.device, options.tile) for quality in options.quality or ["balanced"]]
+
+
+def measure_methods(
+    options: EvalOptions,
+    messages: MessageOptions,
+    degradation: Degradation[_L],
+    methods: Sequence[Method[_L]],
+    *,
+    seed: int = 0,
+    notes: Sequence[str] = (),
+    images: Sequence[CleanImage] | None = None,
+) -> None:
+    """Measure methods, show the table, write JSON and page.
+
+    Args:
+        options: data and outputs, as typed.
+        messages: how much to say.
+        degradation: what is done to the clean images, and at which levels.
+        methods: in the order of the table.
+        seed: of what the degradation draws at random.
+        notes: remarks on the methods.
+        images: those to measure with, if not all pictures of the folder.
+
+    Raises:
+        RestorekitError: nothing could be measured, or the figures not be written.
+    """
+    from restorekit.evaluate import evaluate_methods, write_report
+    from restorekit.image import write_file
+    from restorekit.restore.engine import resolve_device
+
+    device = str(resolve_device(options.device))
     with EvaluationReporter(messages) as reporter:
         evaluation = evaluate_methods(
             options.data,
@@ -108,7 +142,8 @@ def run_evaluation(
             seed=seed,
             device=device,
             max_pixels=options.max_pixels,
-            notes=[choice.note for choice in choices if choice.note],
+            images=images,
+            notes=notes,
             progress=reporter.report,
         )
     reporter.show(evaluation)

@@ -2,6 +2,7 @@
 
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
 from restorekit.evaluate.bench import CropSettings, Progress, evaluate_methods
+from restorekit.evaluate.clean import CleanImage, clean_slices, holds_slices
 from restorekit.evaluate.deblock import DEBLOCK_BASELINES, JpegCompression, deblock_baseline
 from restorekit.evaluate.deblur import DEBLUR_BASELINES, GaussianBlur, deblur_baseline
 from restorekit.evaluate.degradation import Degradation, Method
@@ -21,6 +22,7 @@ __all__ = [
     "Baseline",
     "BayerMosaic",
     "BicubicDownsampling",
+    "CleanImage",
     "Crop",
     "CropSettings",
     "Degradation",
@@ -37,11 +39,13 @@ __all__ = [
     "Score",
     "Skipped",
     "baseline",
+    "clean_slices",
     "deblock_baseline",
     "deblur_baseline",
     "demosaicker",
     "enlarger",
     "evaluate_methods",
+    "holds_slices",
     "record_measurements",
     "write_report",
 ]

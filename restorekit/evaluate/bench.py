@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restorekit._version import __version__
 from restorekit.display.detail import Window, most_detailed_window, to_8_bits
 from restorekit.errors import DatasetError, ImageError, ModelMismatchError, UnsupportedImageError, UsageError
+from restorekit.evaluate.clean import CleanImage, clean_pictures
 from restorekit.evaluate.crops import CropKeeper
 from restorekit.evaluate.degradation import Degradation, Image, Method
 from restorekit.evaluate.result import Crop, Evaluation, Level, MethodResult, Panel, Score, Skipped
-from restorekit.image import read_picture, show_path, supported_suffixes
-from restorekit.metrics import SSIM_WINDOW, psnr, ssim
+from restorekit.image import show_path
+from restorekit.metrics import psnr, ssim
 
 SCORING = (
     "Every output is clamped to [0, 1]. PSNR is 10 log10(1 / MSE) over all pixels and channels, no border cropped; "
@@ -58,6 +60,7 @@ def evaluate_methods(
     seed: int = 0,
     device: str = "cpu",
     max_pixels: int | None = None,
+    images: Sequence[CleanImage] | None = None,
     crops: CropSettings = CropSettings(),
     notes: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
@@ -71,6 +74,7 @@ def evaluate_methods(
         seed: with an image's place in the order, the seed of what is drawn for it.
         device: what the caller ran the methods on, for the record.
         max_pixels: replaces the limit on the size of an image.
+        images: those to measure with, if not all pictures of the folder.
         crops: what to keep for `write_report`.
         notes: remarks on the methods, for the record.
         progress: called after each run.
@@ -83,26 +87,25 @@ def evaluate_methods(
         UsageError: no methods, two of one name, no levels, two alike.
     """
     _check(degradation, methods, seed)
-    paths = _image_paths(folder)
+    found = clean_pictures(folder, degradation, max_pixels) if images is None else images
     bench = _Bench(degradation, methods, CropKeeper(crops.count), crops.size)
     runs = len(methods) * len(degradation.levels)
     skipped = []
-    for index, path in enumerate(paths):
-        name = path.relative_to(folder).as_posix()
-        report = _reporter(progress, index * runs, len(paths) * runs, name)
+    for index, image in enumerate(found):
+        report = _reporter(progress, index * runs, len(found) * runs, image.name)
         try:
-            clean = _read_clean(path, degradation, max_pixels)
+            clean = image.read()
         except ImageError as error:
-            skipped.append(Skipped(name, str(error).removeprefix(f"{show_path(path)}: ")))
+            skipped.append(Skipped(image.name, str(error).removeprefix(f"{show_path(image.path)}: ")))
             report(runs)
         else:
             try:
-                bench.measure(name, clean, _image_seed(seed, index), report)
+                bench.measure(image.name, clean, _image_seed(seed, index), report)
             except ModelMismatchError as error:
-                raise ModelMismatchError(f"{show_path(path)}: {error}") from error
-    if len(skipped) == len(paths):
+                raise ModelMismatchError(f"{show_path(image.path)}: {error}") from error
+    if len(skipped) == len(found):
         raise DatasetError(
-            f"{show_path(folder)}: none of the {len(paths)} images can be used; the first: {skipped[0].reason}"
+            f"{show_path(folder)}: none of the {len(found)} images can be used; the first: {skipped[0].reason}"
         )
     return Evaluation(
         task=degradation.task,
@@ -141,10 +144,13 @@ class _Bench(Generic[_L]):
             for (name, level), scores in self._scores.items()
         )
 
-    def measure(self, name: str, clean: Image, seed: int, report: Callable[[int], None]) -> None:
-        """Score every method at every level on one image, and keep its crop if it shows much."""
+    def measure(self, name: str, clean: NDArray[Any], seed: int, report: Callable[[int], None]) -> None:
+        """Score every method at every level on one image, a complex one by its magnitude; keep its crop if it shows
+        much.
+        """
         self._warm_up(clean)
-        window = most_detailed_window(clean, self._crop_size)
+        visible = np.abs(clean)
+        window = most_detailed_window(visible, self._crop_size)
         wanted = self.keeper.wants(window)
         untouched = self._degradation.untouched
         if untouched is not None and any(method.name == untouched.name for method in self._methods):
@@ -155,18 +161,18 @@ class _Bench(Generic[_L]):
             shown = self._degradation.describe(level)
             observed = self._degradation.observe(clean, level, seed)
             if wanted and untouched is not None:
-                panels.append(_panel(untouched.name, shown, np.clip(untouched(observed, level), 0, 1), clean, window))
+                panels.append(_panel(untouched.name, shown, np.clip(untouched(observed, level), 0, 1), visible, window))
             for method in self._methods:
-                estimate, score = _score(method, name, observed, level, clean)
+                estimate, score = _score(method, name, observed, level, visible)
                 self._scores[method.name, level].append(score)
                 if wanted:
-                    panels.append(_panel(method.name, shown, estimate, clean, window))
+                    panels.append(_panel(method.name, shown, estimate, visible, window))
                 finished += 1
                 report(finished)
         if wanted:
-            self.keeper.add(window, Crop(name, window.left, window.top, to_8_bits(window.cut(clean)), tuple(panels)))
+            self.keeper.add(window, Crop(name, window.left, window.top, to_8_bits(window.cut(visible)), tuple(panels)))
 
-    def _warm_up(self, clean: Image) -> None:
+    def _warm_up(self, clean: NDArray[Any]) -> None:
         """One call of each method, unmeasured, on the first grey and the first colour image: libraries load late."""
         if clean.ndim not in self._warm:
             self._warm.add(clean.ndim)
@@ -216,25 +222,6 @@ def _check(degradation: Degradation[_L], methods: Sequence[Method[_L]], seed: in
         raise UsageError(f"levels to evaluate at must be different ones, not: {', '.join(labels) or 'none'}")
     if seed < 0:
         raise UsageError(f"a seed must be 0 or more, not {seed}")
-
-
-def _image_paths(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DatasetError(f"{show_path(folder)}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in supported_suffixes and path.is_file())
-    if not paths:
-        raise DatasetError(f"{show_path(folder)}: no images in it; known are {', '.join(sorted(supported_suffixes))}")
-    return paths
-
-
-def _read_clean(path: Path, degradation: Degradation[_L], max_pixels: int | None) -> Image:
-    clean = degradation.prepare(read_picture(path, max_pixels=max_pixels))
-    if min(clean.shape[:2]) < SSIM_WINDOW:
-        raise UnsupportedImageError(
-            f"{show_path(path)}: {clean.shape[1]}x{clean.shape[0]} pixels, "
-            f"but SSIM needs at least {SSIM_WINDOW}x{SSIM_WINDOW}"
-        )
-    return clean
 
 
 def _image_seed(seed: int, index: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.evaluate.bench import SCORING
 from restorekit.evaluate.result import Level
 from restorekit.image import Picture
-from restorekit.physics.fourier import SampledFourier
-from restorekit.restore.cs_mri import CsMri, sampled_fourier, tv_reconstruction
+from restorekit.physics.fourier import SampledFourier, channels_of
+from restorekit.restore.cs_mri import CsMri, sampled_fourier
+from restorekit.restore.cs_mri_tv import tv_reconstruction
 from restorekit.restore.kspace import MaskSource
 
 Image = npt.NDArray[np.float32]
@@ -23,21 +25,25 @@ Image = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class KspaceMask:
-    """A level: which frequencies are kept, under a name such as `radial:0.3` or that of a file."""
+    """A level: which frequencies are kept, under a name such as `radial:0.3` or that of a file.
+
+    real: whether the images are known to be real.
+    """
 
     name: str
     source: MaskSource
+    real: bool = True
 
     def physics(self, height: int, width: int) -> SampledFourier:
         """The operator for images of that size. Raises UnsupportedImageError where the mask is of another."""
-        return sampled_fourier(self.source.mask(height, width)[0], real=True)
+        return sampled_fourier(self.source.mask(height, width)[0], real=self.real)
 
 
 @dataclass(frozen=True)
 class KspaceSampling:
     """The `Degradation` of a scan that measures a part of k-space; what is observed is k-space [2, H, W].
 
-    levels: masks. noise: standard deviation in k-space, in [0, 1].
+    levels: masks, for real or for complex images. noise: standard deviation in k-space, in [0, 1].
     """
 
     levels: tuple[KspaceMask, ...]
@@ -49,10 +55,13 @@ class KspaceSampling:
     def protocol(self) -> str:
         """What is done and measured."""
         noise = "no noise is added" if self.noise == 0 else f"noise of {255 * self.noise:g} / 255 is added to k-space"
-        return (
-            f"Grey images, taken as real, are Fourier transformed (orthonormal) and sampled by the mask; {noise}. "
-            "Methods know the mask and that the image is real. " + SCORING
-        )
+        if all(level.real for level in self.levels):
+            images, known = "Grey images, taken as real,", "the mask and that the image is real"
+        else:
+            images = "Complex slices, divided by their greatest magnitude,"
+            known = "the mask; magnitudes are compared with magnitudes"
+        done = f"{images} are Fourier transformed (orthonormal) and sampled by the mask; {noise}. "
+        return f"{done}Methods know {known}. {SCORING}"
 
     @property
     def untouched(self) -> CsMriBaseline:
@@ -68,9 +77,11 @@ class KspaceSampling:
             level.source.mask(*clean.shape)
         return clean
 
-    def observe(self, clean: Image, level: KspaceMask, seed: int) -> Image:
-        """k-space [2, H, W] of real and imaginary parts, zero where it is not sampled."""
-        observed = level.physics(*clean.shape).observe(torch.from_numpy(clean)[None, None], self.noise, seed)
+    def observe(self, clean: npt.NDArray[Any], level: KspaceMask, seed: int) -> Image:
+        """k-space [2, H, W] of real and imaginary parts, zero where it is not sampled, of an image real or complex."""
+        image = torch.from_numpy(clean)[None]
+        channels = image[None] if level.real else channels_of(image)
+        observed = level.physics(*clean.shape).observe(channels, self.noise, seed)
         return np.asarray(observed[0].numpy(), np.float32)
 
     def describe(self, level: KspaceMask) -> Level:
@@ -91,7 +102,7 @@ class CsMriArray:
         return self.method.name
 
     def __call__(self, observed: Image, level: KspaceMask) -> Image:
-        """k-space [2, H, W] and its mask -> the image [H, W]."""
+        """k-space [2, H, W] and its mask -> the image [H, W], of a complex one the magnitude."""
         return _solved(observed, level, lambda physics, y: self.method(physics, y, self.noise)[0])
 
 
@@ -122,7 +133,8 @@ def cs_mri_baseline(name: str, noise: float) -> CsMriBaseline:
 
 def _solved(observed: Image, level: KspaceMask, method: Callable[[SampledFourier, Tensor], Tensor]) -> Image:
     physics = level.physics(*observed.shape[1:])
-    return np.asarray(method(physics, torch.from_numpy(observed)[None])[0, 0].numpy(), np.float32)
+    image = method(physics, torch.from_numpy(observed)[None])[0]
+    return np.asarray((image[0] if level.real else image.norm(dim=0)).numpy(), np.float32)
 
 
 CS_MRI_BASELINES = ("zero-filling", "tv")

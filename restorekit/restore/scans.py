@@ -28,9 +28,11 @@ from restorekit.restore.batch import (
     run_jobs,
     write_stream,
 )
-from restorekit.restore.cs_mri import CsMri, peak_of, sampled_fourier
+from restorekit.restore.cs_mri import CsMri, sampled_fourier
+from restorekit.restore.cs_mri_tv import peak_of
 from restorekit.restore.kspace import MaskSource, Slices, arrange
 from restorekit.restore.plan import Existing, Job, Plan
+from restorekit.restore.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class ReconstructFile:
     """A `ScanOperation`: the slices of a k-space file, one after another.
 
     noise: standard deviation in the real and the imaginary part of k-space, over the greatest magnitude of the image
-    that zero-filling makes of all slices. centred: where zero frequency is, None to guess. The rest as in `arrange`.
+    that zero-filling makes of all slices. centred: where zero frequency is, None to guess. trajectory: told of every
+    iteration on the only slice. The rest as in `arrange`.
     """
 
     method: CsMri
@@ -104,22 +107,25 @@ class ReconstructFile:
     centred: bool | None
     noise: float
     max_pixels: int | None = None
+    trajectory: Trajectory | None = None
 
     def __call__(self, source: Path | bytes) -> Scan:
-        """The images, complex and on the scale of k-space."""
+        """The images, complex and on the scale of k-space. Raises UnsupportedImageError for slices too many to plot."""
         samples = arrange(read_kspace(source, max_pixels=self.max_pixels), self.mask, self.centred)
+        if self.trajectory is not None and len(samples.slices) > 1:
+            raise UnsupportedImageError(f"{len(samples.slices)} slices; the iterations of one alone can be plotted")
         physics = sampled_fourier(samples.mask, real=False)
         k_spaces = [_as_channels(slice_) for slice_ in samples.slices]
         noise = self.noise * max(peak_of(physics.A_adjoint(y)) for y in k_spaces)
-        runs = [self.method(physics, y, noise) for y in k_spaces]
+        runs = [self.method(physics, y, noise, self.trajectory) for y in k_spaces]
         images = np.stack([complex_of(image)[0].numpy() for image, _ in runs])
         if samples.centred:
             images = np.fft.fftshift(images, axes=(1, 2))
         reports = [report for _, report in runs]
         return Scan(
             slices=images.astype(np.complex64),
-            model=self.method.model.card.name,
-            parameters=(("slices", len(images)), ("iterations", self.method.splitting.iterations)),
+            model=self.method.model,
+            parameters=(("slices", len(images)), ("iterations", self.method.iterations)),
             device=reports[0].device,
             tiles=sum(report.tiles for report in reports),
             seconds=sum(report.seconds for report in reports),
@@ -131,24 +137,26 @@ class ReconstructFile:
 class ReconstructPicture:
     """An operation for `run_batch`: a grey picture is sampled, as by a scanner, and reconstructed from the samples.
 
-    noise: of k-space, in [0, 1] on the scale of the picture, drawn from `seed`.
+    noise: of k-space, in [0, 1] on the scale of the picture, drawn from `seed`. trajectory: told of every iteration.
     """
 
     method: CsMri
     mask: MaskSource
     noise: float
     seed: int
+    trajectory: Trajectory | None = None
 
     def __call__(self, picture: Picture) -> Restored:
         """The reconstruction in the same depth. Raises UnsupportedImageError for a colour picture."""
         x = torch.from_numpy(_grey(picture))[None, None]
         mask, notes = self.mask.mask(*x.shape[2:])
         physics = sampled_fourier(mask, real=True)
-        image, report = self.method(physics, physics.observe(x, self.noise, self.seed), self.noise)
+        y = physics.observe(x, self.noise, self.seed)
+        image, report = self.method(physics, y, self.noise, self.trajectory)
         return Restored(
             picture.with_float(image[0, 0].numpy()),
-            model=self.method.model.card.name,
-            parameters=(("noise", 255 * self.noise), ("iterations", self.method.splitting.iterations)),
+            model=self.method.model,
+            parameters=(("noise", 255 * self.noise), ("iterations", self.method.iterations)),
             device=report.device,
             tiles=report.tiles,
             seconds=report.seconds,

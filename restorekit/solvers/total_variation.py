@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 
 def total_variation(
-    adjoint: Tensor, spectrum: Tensor, lmbda: float, *, iterations: int = 100, penalty: float = 0.05
+    adjoint: Tensor,
+    spectrum: Tensor,
+    lmbda: float,
+    *,
+    iterations: int = 100,
+    penalty: float = 0.05,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """argmin_x 1/2 ||A x - y||^2 + lmbda sum_i ||grad x_i||, with periodic borders.
 
@@ -21,6 +28,7 @@ def total_variation(
         lmbda: weight of the prior, above 0.
         iterations: of split Bregman; a hundred bring images in [0, 1] to a few thousandths of the solution.
         penalty: weight of the splitting grad x = d, which changes the way but not the solution.
+        watch: told x after each iteration.
 
     Source: Goldstein and Osher, The Split Bregman Method for L1-Regularized Problems, 2009, section 4 (MRI).
     """
@@ -35,6 +43,8 @@ def total_variation(
         dual = slopes - kept
         solved = torch.fft.ifft2(torch.fft.fft2(adjoint + penalty * _gradient_adjoint(kept - dual)) / system)
         x = solved if adjoint.is_complex() else solved.real
+        if watch is not None:
+            watch(x)
     return x
 
 
