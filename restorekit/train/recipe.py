@@ -59,7 +59,7 @@ class DictionarySettings:
 class OptimiserSettings:
     """SOAP for `steps` steps: linear warm-up, cosine decay to zero, and an exponential average of the weights.
 
-    `matrix_rate` is for dictionaries, `scalar_rate` for thresholds, momenta and gains.
+    `matrix_rate` is for dictionaries and kernels of convolutions, `scalar_rate` for thresholds, momenta and gains.
     """
 
     steps: int
