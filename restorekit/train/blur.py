@@ -14,8 +14,8 @@ from restorekit.train.degradation import LEVELS
 
 VALIDATION_SIGMA = 2.0
 """Of the Gaussian to validate with, in pixels."""
-_WAYS = 12
-"""Changes of direction that the path of a shaken camera may be drawn from."""
+_TURNS = 12
+"""How often the path of a shaken camera changes its direction; it has as many points between turns."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class BlurSettings:
     """Circular blur and Gaussian noise, its sigma = low + (high - low) u^power, u uniform; on the 0..255 scale.
 
     Of three kernels one is a Gaussian of sigma `narrow` to `wide` pixels, one a straight motion of up to `longest`
-    pixels, and one the path of a shaken camera, as long at most.
+    pixels, and one the path of a shaken camera, as long at most; with `longest` 0 all are Gaussians.
     """
 
     low: float
@@ -54,13 +54,13 @@ class BlurSettings:
         def draw(low: float, high: float) -> float:
             return low + (high - low) * float(torch.rand((), generator=generator))
 
-        kind = int(torch.randint(3, (), generator=generator))
+        kind = int(torch.randint(3, (), generator=generator)) if self.longest else 0
         if kind == 0:
             return gaussian_kernel(draw(self.narrow, self.wide))
         if kind == 1:
             return motion_kernel(draw(1, self.longest), draw(0, 180))
-        turns = torch.randn(_WAYS, generator=generator, dtype=torch.float64).cumsum(0)
-        directions = turns.repeat_interleave(_WAYS)
+        turns = torch.randn(_TURNS, generator=generator, dtype=torch.float64).cumsum(0)
+        directions = turns.repeat_interleave(_TURNS)
         path = torch.stack((directions.sin(), directions.cos())).cumsum(1)
         centred = path - path.mean(1, keepdim=True)
         scale = draw(1, self.longest) / (2 * float(centred.abs().max()))
