@@ -12,14 +12,16 @@ from restorekit._version import __version__
 from restorekit.errors import RestorekitError
 
 if TYPE_CHECKING:
-    from restorekit.api import deblock, demosaic, denoise, load
+    from restorekit.api import deblock, deblur, demosaic, denoise, load, superres
 
-__all__ = ["RestorekitError", "__version__", "deblock", "demosaic", "denoise", "load"]
+_FUNCTIONS = ("deblock", "deblur", "demosaic", "denoise", "load", "superres")
+
+__all__ = ["RestorekitError", "__version__", "deblock", "deblur", "demosaic", "denoise", "load", "superres"]
 
 
 def __getattr__(name: str) -> object:
     # torch takes a second to import; `restorekit --help` should not wait for it.
-    if name in ("deblock", "demosaic", "denoise", "load"):
+    if name in _FUNCTIONS:
         from restorekit import api
 
         return getattr(api, name)

@@ -11,13 +11,18 @@ from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
+from restorekit.physics.kernels import normalise_kernel
 from restorekit.physics.mosaic import BayerPattern
 from restorekit.restore import deblock as deblocking
+from restorekit.restore import deblur as deblurring
 from restorekit.restore import demosaic as demosaicking
 from restorekit.restore import denoise as denoising
+from restorekit.restore import superres as enlarging
 from restorekit.restore.batch import Operation
+from restorekit.restore.boundary import Boundary
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import Quality, RunSettings
+from restorekit.restore.kernel import parse_kernel
 from restorekit.zoo import LoadedModel, find, load_model
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
@@ -55,11 +60,9 @@ def denoise(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    if sigma != "auto" and not isinstance(sigma, (int, float)):
-        raise UsageError(f"sigma must be a number on the 0..255 scale or 'auto', not {sigma!r}")
     settings = _settings(quality, device, tile)
     choice = ModelChoice(denoising.TASK, model)
-    return _restore(image, denoising.Denoise(None if sigma == "auto" else sigma / 255, choice, settings))
+    return _restore(image, denoising.Denoise(_level(sigma, "sigma"), choice, settings))
 
 
 def demosaic(
@@ -121,6 +124,90 @@ def deblock(
         raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}")
     settings = _settings(quality, device, tile)
     return _restore(image, deblocking.Deblock(quality_factor, ModelChoice(deblocking.TASK, model), settings))
+
+
+def deblur(
+    image: Array,
+    kernel: NDArray[Any] | Tensor | str,
+    *,
+    noise: float | Literal["auto"] = "auto",
+    boundary: Literal["open", "circular"] = "open",
+    iterations: int | None = None,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+) -> Array:
+    """Undo a blur that is known; the same kind of array comes back, of the same shape, dtype and device.
+
+    Args:
+        image: the blurred image, as `denoise` takes images.
+        kernel: what a point became, [kh, kw] of odd sides, which is made to sum to 1; or, as on the command line,
+            "gaussian:SIGMA", "motion:LENGTH,ANGLE" or the path of a picture or an .npy file.
+        noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
+        boundary: whether the scene goes on beyond the edges, or the image repeats itself.
+        iterations: how many, None for as many as measured best.
+        model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
+        quality: which patches are coded: all, every second, every third in each direction.
+        device: auto, cpu, cuda or cuda:N.
+        tile: pixels across a tile of the denoiser.
+
+    Raises:
+        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    """
+    known = [one.value for one in Boundary]
+    if boundary not in known:
+        raise UsageError(f"boundary must be one of {', '.join(known)}, not {boundary!r}")
+    if isinstance(kernel, str):
+        taps = parse_kernel(kernel)
+    elif isinstance(kernel, (np.ndarray, Tensor)):
+        taps = normalise_kernel(torch.as_tensor(kernel, device="cpu"))
+    else:
+        raise UsageError(f"a kernel is an array, a tensor or a name such as 'gaussian:2', not {kernel!r}")
+    settings = _settings(quality, device, tile)
+    choice = ModelChoice(deblurring.TASK, model)
+    edges = Boundary(boundary)
+    return _restore(image, deblurring.Deblur(taps, _level(noise, "noise"), choice, settings, edges, iterations))
+
+
+def superres(
+    image: Array,
+    scale: Literal[2, 3, 4],
+    *,
+    noise: float | Literal["auto"] = 0,
+    iterations: int | None = None,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+) -> Array:
+    """Enlarge an image; the same kind of array comes back, `scale` times as high and wide, of its dtype and device.
+
+    Args:
+        image: what bicubic downsampling without antialiasing left, as `denoise` takes images.
+        scale: 2, 3 or 4.
+        noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
+        iterations: how many, None for as many as measured best.
+        model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
+        quality: which patches are coded: all, every second, every third in each direction.
+        device: auto, cpu, cuda or cuda:N.
+        tile: pixels across a tile of the denoiser.
+
+    Raises:
+        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    """
+    settings = _settings(quality, device, tile)
+    choice = ModelChoice(enlarging.TASK, model)
+    return _restore(image, enlarging.Superres(scale, _level(noise, "noise"), choice, settings, iterations))
+
+
+def _level(value: object, name: str) -> float | None:
+    """A standard deviation on the 0..255 scale in [0, 1], None for "auto"."""
+    if value == "auto":
+        return None
+    if not isinstance(value, (int, float)):
+        raise UsageError(f"{name} must be a number on the 0..255 scale or 'auto', not {value!r}")
+    return value / 255
 
 
 def _settings(quality: str, device: str, tile: int | Literal["auto"]) -> RunSettings:

@@ -30,6 +30,11 @@ class SampledFourier(LinearPhysics):
         self._mask = mask
 
     @property
+    def mask(self) -> Tensor:
+        """M, [H, W]."""
+        return self._mask
+
+    @property
     def share(self) -> float:
         """Of the frequencies, how many are measured: in (0, 1]."""
         return float(self._mask.double().mean())
