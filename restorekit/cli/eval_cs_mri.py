@@ -15,7 +15,7 @@ from restorekit.errors import UsageError
 if TYPE_CHECKING:
     from restorekit.evaluate.cs_mri import KspaceMask
 
-_BASELINES = ("zero-filling", "tv")
+_BASELINES = ("zero-filling", "tv", "sigpy-tv", "sigpy-wavelet")
 
 
 @command

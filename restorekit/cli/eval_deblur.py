@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from restorekit.restore.deblur import DeblurArray
     from restorekit.restore.engine import RunSettings
 
-_BASELINES = ("blurred", "wiener", "tv")
+_BASELINES = ("blurred", "wiener", "tv", "richardson-lucy", "unsupervised-wiener")
 
 
 @command
@@ -36,7 +36,7 @@ def eval_deblur(
         list[str] | None,
         typer.Option(
             "--against",
-            metavar="blurred|wiener|tv",
+            metavar="|".join(_BASELINES),
             autocompletion=lambda: list(_BASELINES),
             help="A baseline to measure as well; repeatable. blurred is the untouched input.",
         ),

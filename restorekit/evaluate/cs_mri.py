@@ -14,6 +14,7 @@ from torch import Tensor
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.evaluate.bench import SCORING
 from restorekit.evaluate.result import Level
+from restorekit.evaluate.sigpy_recon import SIGPY_RECONS, sigpy_recon
 from restorekit.image import Picture
 from restorekit.physics.fourier import SampledFourier, channels_of
 from restorekit.restore.cs_mri import CsMri, sampled_fourier
@@ -122,12 +123,14 @@ def cs_mri_baseline(name: str, noise: float) -> CsMriBaseline:
     """The baseline of that name, one of `CS_MRI_BASELINES`, for k-space with that noise.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none. MissingExtraError: SigPy is not installed.
     """
     if name == "zero-filling":
         return CsMriBaseline(name, lambda physics, y: physics.A_adjoint(y))
     if name == "tv":
         return CsMriBaseline(name, lambda physics, y: tv_reconstruction(physics, y, noise))
+    if name in SIGPY_RECONS:
+        return CsMriBaseline(name, sigpy_recon(name, noise))
     raise UsageError(f"no baseline is named {name!r}; choose {', '.join(CS_MRI_BASELINES)}")
 
 
@@ -137,4 +140,4 @@ def _solved(observed: Image, level: KspaceMask, method: Callable[[SampledFourier
     return np.asarray((image[0] if level.real else image.norm(dim=0)).numpy(), np.float32)
 
 
-CS_MRI_BASELINES = ("zero-filling", "tv")
+CS_MRI_BASELINES = ("zero-filling", "tv", *SIGPY_RECONS)

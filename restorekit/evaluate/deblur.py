@@ -28,6 +28,8 @@ _TV_WEIGHT = 10.0
 _TV_PENALTY = 0.01
 _LEAST_WEIGHT = 1e-8
 """Without noise nothing but this keeps the filters from dividing by zero."""
+_LEAST_RATIO = 1e-6
+"""Where the blurred estimate is darker, Richardson and Lucy's ratio is taken for 0."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,11 @@ class DeblurBaseline:
 
     name: str
     kernel: Tensor
-    method: Callable[[Tensor, CircularBlur, float], Tensor]
+    method: Callable[[Tensor, Tensor, float], Tensor]
 
     def __call__(self, observed: Image, noise: float) -> Image:
         """The estimate, float32."""
-        return _per_channel(lambda y: self.method(y, CircularBlur(self.kernel), noise), observed)
+        return _per_channel(lambda y: self.method(y, self.kernel, noise), observed)
 
 
 def deblur_baseline(name: str, kernel: Tensor) -> DeblurBaseline:
@@ -115,12 +117,13 @@ def _per_channel(function: Callable[[Tensor], Tensor], image: Image) -> Image:
     return as_pixels(function(as_batch(image, torch.device("cpu"))), image.ndim)
 
 
-def _blurred(y: Tensor, physics: CircularBlur, noise: float) -> Tensor:
+def _blurred(y: Tensor, kernel: Tensor, noise: float) -> Tensor:
     return y
 
 
-def _wiener(y: Tensor, physics: CircularBlur, noise: float) -> Tensor:
+def _wiener(y: Tensor, kernel: Tensor, noise: float) -> Tensor:
     """argmin_x 1/2 ||A x - y||^2 + w sigma^2 / 2 ||grad x||^2: for images whose power falls as 1 / frequency^2."""
+    physics = CircularBlur(kernel)
     rows, cols = (2 - 2 * torch.cos(2 * math.pi * torch.fft.fftfreq(side)) for side in y.shape[-2:])
     weight = max(_WIENER_WEIGHT * noise**2, _LEAST_WEIGHT)
     system = _power(physics, y) + weight * (rows[:, None] + cols)
@@ -128,8 +131,9 @@ def _wiener(y: Tensor, physics: CircularBlur, noise: float) -> Tensor:
     return restored
 
 
-def _tv(y: Tensor, physics: CircularBlur, noise: float) -> Tensor:
+def _tv(y: Tensor, kernel: Tensor, noise: float) -> Tensor:
     """argmin_x 1/2 ||A x - y||^2 + w sigma^2 TV(x), channels sharing their edges."""
+    physics = CircularBlur(kernel)
     weight = max(_TV_WEIGHT * noise**2, _LEAST_WEIGHT)
     return total_variation(physics.A_adjoint(y), _power(physics, y), weight, penalty=_TV_PENALTY)
 
@@ -142,10 +146,38 @@ def _power(physics: CircularBlur, image: Tensor) -> Tensor:
     return power
 
 
-_METHODS: dict[str, Callable[[Tensor, CircularBlur, float], Tensor]] = {
+def _richardson_lucy(y: Tensor, kernel: Tensor, noise: float) -> Tensor:
+    """scikit-image's, which knows of no noise, with its 50 iterations, on the image continued as it repeats itself."""
+    from skimage.restoration import richardson_lucy
+
+    reach = 2 * max(kernel.shape)
+    positive = np.pad(y[0].clamp(0, 1).numpy(), ((0, 0), (reach, reach), (reach, reach)), mode="wrap")
+    taps = kernel.to(y).numpy()
+    planes = [
+        richardson_lucy(plane, taps, filter_epsilon=_LEAST_RATIO)  # type: ignore[no-untyped-call]
+        for plane in positive
+    ]
+    return torch.from_numpy(np.stack(planes)[None, :, reach:-reach, reach:-reach])
+
+
+def _unsupervised_wiener(y: Tensor, kernel: Tensor, noise: float) -> Tensor:
+    """scikit-image's, which finds the weights of noise and prior by sampling. Orieux et al., 2010."""
+    from skimage.restoration import unsupervised_wiener
+
+    taps = kernel.to(y).numpy()
+    planes = [
+        unsupervised_wiener(plane, taps, rng=0, clip=False)[0]  # type: ignore[no-untyped-call]
+        for plane in y[0].numpy()
+    ]
+    return torch.from_numpy(np.stack(planes)[None]).to(y)
+
+
+_METHODS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "blurred": _blurred,
     "wiener": _wiener,
     "tv": _tv,
+    "richardson-lucy": _richardson_lucy,
+    "unsupervised-wiener": _unsupervised_wiener,
 }
 
 DEBLUR_BASELINES = tuple(_METHODS)

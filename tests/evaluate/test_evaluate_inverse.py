@@ -27,7 +27,11 @@ def test_baselines_deblur():
     assert np.array_equal(observed, degradation.observe(clean, NOISE, 0))
     figures = [psnr(deblur_baseline(name, KERNEL)(observed, NOISE), clean) for name in ("blurred", "wiener", "tv")]
     assert figures[0] + 1 < figures[1] < figures[2]
-    for name in ("wiener", "tv"):
+    for name in ("richardson-lucy", "unsupervised-wiener"):
+        estimate = deblur_baseline(name, KERNEL)(observed, NOISE)
+        assert (estimate.shape, estimate.dtype) == (clean.shape, np.float32)
+        assert psnr(estimate, clean) > figures[0] + 0.5
+    for name in ("wiener", "tv", "richardson-lucy", "unsupervised-wiener"):
         assert np.isfinite(deblur_baseline(name, KERNEL)(observed, 0.0)).all()
 
 
