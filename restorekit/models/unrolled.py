@@ -131,8 +131,18 @@ class UnrolledADMM(ReconstructionNetwork):
 
     @torch.no_grad()
     def adopt(self, source: Network) -> bool:
-        """Take over the numbers of such a network, or those of a denoiser; False if they do not fit."""
-        return self.denoiser.adopt(source) if isinstance(source, PatchNetwork) else super().adopt(source)
+        """Take over the numbers of such a network, or those of a denoiser; False if they do not fit.
+
+        Steps that a shorter network does not have start as they are.
+        """
+        if isinstance(source, PatchNetwork):
+            return self.denoiser.adopt(source)
+        if not isinstance(source, UnrolledADMM) or source.settings.knots != self.settings.knots:
+            return False
+        for own, given in ((self.log_sigma, source.log_sigma), (self.log_rho, source.log_rho)):
+            common = min(own.shape[1], given.shape[1])
+            own[:, :common].copy_(given[:, :common])
+        return self.denoiser.adopt(source.denoiser)
 
     def schedule(self, level: Tensor) -> Schedule:
         """The noise levels and weights at levels of the degradation, [B]."""

@@ -11,6 +11,7 @@ from PIL import Image
 from skimage import data
 
 from restorekit.image import read_picture
+from restorekit.train import compiling
 
 GAUSSIAN = ("--kernel", "gaussian:1")
 
@@ -226,3 +227,88 @@ def test_evaluations(run):
     assert {(entry["method"], entry["scale"]) for entry in document["results"]} == {
         (name, scale) for name in ("bicubic", "default (balanced)") for scale in (2, 3)
     }
+
+
+TINY_RECIPE = """
+name = "mine"
+task = "deblur"
+description = "for tests"
+training_data = "noise"
+seed = 1
+architecture = "unrolled-admm"
+warm_start = "denoise-color-groupsc"
+
+[settings]
+mode = "explicit"
+iterations = 2
+knots = [1, 10]
+dual = false
+first = 20
+last = 1.5
+weight = 0.3
+denoiser.architecture = "sparse-coding"
+denoiser.settings = { channels = 3, patch_size = 3, atoms = 4, steps = 1, knots = [0, 25.5] }
+
+[data]
+crop = 15
+batch = 1
+strides = [2]
+validation_every = 2
+validation_crop = 15
+margin = 2
+
+[blur]
+low = 1
+high = 10
+power = 1
+narrow = 1
+wide = 1
+longest = 3
+balance = 0.4
+validation = [2]
+
+[optimiser]
+steps = 2
+matrix_rate = 1e-3
+scalar_rate = 1e-3
+warmup = 1
+betas = [0.9, 0.99]
+epsilon = 1e-8
+average_decay = 0.9
+
+[safety]
+check_every = 2
+drop = 0.2
+slow_down = 0.8
+"""
+
+
+def test_a_model_is_trained_and_deblurs_a_file(run, monkeypatch):
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+    for index in range(4):
+        write_image(f"clean/{index}.png", (24, 26, 3), seed=index)
+    Path("mine.toml").write_text(TINY_RECIPE)
+    trained = run("train", "mine.toml", "--data", "clean", "--out", "out", "--device", "cpu")
+    assert trained.code == 0
+    photo()
+    result = run("deblur", "photo.png", *GAUSSIAN, "--noise", "1", "--model", "out/mine.safetensors")
+    assert result.code == 0
+    assert "photo.png -> photo_deblurred.png (mine, noise 1, iterations 2" in result.stderr
+    assert pixels("photo_deblurred.png").shape == pixels("photo.png").shape
+    measured = run("eval", "deblur", "--data", "clean", *GAUSSIAN, "--model", "out/mine.safetensors", "--json", "-")
+    assert measured.code == 0
+    assert b"mine (balanced)" in measured.stdout
+    refusals = {
+        ("deblur", "photo.png", *GAUSSIAN, "--iterations", "3", "-o", "a.png"): (2, "trained for 2 iterations, not 3"),
+        ("deblur", "photo.png", *GAUSSIAN, "--noise", "11", "-o", "a.png"): (2, "use a number from 0 to 10"),
+        ("superres", "photo.png", "--scale", "2", "-o", "a.png"): (1, "a model to deblur, not to superres"),
+        ("denoise", "photo.png", "--sigma", "5", "-o", "a.png"): (1, "a model to deblur, not to denoise"),
+    }
+    for arguments, (code, message) in refusals.items():
+        refused = run(*arguments, "--model", "out/mine.safetensors")
+        assert (refused.code, len(refused.errors)) == (code, 1), refused.stderr
+        assert message in refused.errors[0]
+    photo("grey.png", grey=True)
+    assert (
+        "is a model for colour ones" in run("deblur", "grey.png", *GAUSSIAN, "--model", "out/mine.safetensors").stderr
+    )

@@ -95,6 +95,18 @@ def test_the_settings_make_it_again() -> None:
     assert settings_json(again) == settings_json(first)
 
 
+@torch.no_grad()
+def test_a_longer_network_begins_with_the_steps_of_a_shorter_one() -> None:
+    short, long = network(iterations=1), network(iterations=3)
+    short.log_sigma.add_(0.1)
+    untouched = long.log_sigma[:, 1:].clone()
+    assert long.adopt(short)
+    torch.testing.assert_close(long.log_sigma[:, :1], short.log_sigma)
+    torch.testing.assert_close(long.log_sigma[:, 1:], untouched)
+    other = build("unrolled-admm", settings(knots=[0.01, 0.06]))
+    assert not other.adopt(short)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

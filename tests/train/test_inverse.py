@@ -1,0 +1,200 @@
+"""Training for linear inverse problems: what crops become, and runs of an unrolled ADMM."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restorekit import train, zoo
+from restorekit.errors import DatasetError, TrainingError
+from restorekit.models import UnrolledADMM
+from restorekit.physics.decimation import bicubic_error
+from restorekit.train import compiling
+from restorekit.train.blur import BlurSettings
+from restorekit.train.checkpoint import GROUPS, load_checkpoint
+from restorekit.train.data import load_split, random_crops
+from restorekit.train.downsampling import DownsamplingSettings
+from restorekit.train.loop import CHECKPOINT
+from restorekit.train.objective import without_border
+
+RECIPE = """
+name = "tiny-deblur"
+task = "deblur"
+description = "for tests"
+training_data = "random blocks"
+seed = 3
+architecture = "unrolled-admm"
+
+[settings]
+mode = "suppa"
+iterations = 5
+knots = [1, 10]
+dual = true
+first = 15
+last = 0
+weight = 1
+
+[settings.denoiser]
+architecture = "sparse-coding"
+
+[settings.denoiser.settings]
+channels = 1
+patch_size = 5
+atoms = 16
+steps = 3
+knots = [5, 25, 75]
+
+[data]
+crop = 21
+batch = 2
+strides = [1, 2]
+validation_every = 4
+validation_crop = 24
+margin = 3
+
+[blur]
+low = 1
+high = 10
+power = 1
+narrow = 0.8
+wide = 1.2
+longest = 5
+balance = 0.4
+validation = [2.55]
+
+[optimiser]
+steps = 6
+matrix_rate = 1e-3
+scalar_rate = 5e-3
+warmup = 2
+betas = [0.9, 0.99]
+epsilon = 1e-8
+average_decay = 0.99
+
+[safety]
+check_every = 3
+drop = 0.2
+slow_down = 0.8
+"""
+
+
+@pytest.fixture(autouse=True)
+def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, recipe_file: Path, photographs: Path) -> train.Recipe:
+    """A recipe that begins from a denoiser, of which one step has been trained."""
+    denoiser = train.load_recipe(str(recipe_file))
+    settings = {**denoiser.settings, "scales": 1}
+    first = train.run(replace(denoiser, settings=settings), photographs, tmp_path / "denoiser", max_minutes=1e-6)
+    path = tmp_path / "tiny-deblur.toml"
+    path.write_text(f'warm_start = "{first.weights}"\n{RECIPE}')
+    return train.load_recipe(str(path))
+
+
+def interrupt_at(step: int):
+    def report(report: train.TrainingReport) -> None:
+        if report.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report
+
+
+def test_a_run_begins_from_a_denoiser_and_resumes_exactly(
+    recipe: train.Recipe, photographs: Path, tmp_path: Path
+) -> None:
+    whole = train.run(recipe, photographs, tmp_path / "whole")
+    assert whole.finished
+    train.run(recipe, photographs, tmp_path / "parts", report=interrupt_at(3))
+    assert train.run(recipe, photographs, tmp_path / "parts", resume=True).finished
+    checkpoints = [load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("whole", "parts")]
+    for group in GROUPS:
+        found, expected = (getattr(checkpoint, group) for checkpoint in checkpoints)
+        assert found.keys() == expected.keys()
+        for name, tensor in expected.items():
+            assert torch.equal(found[name], tensor), (group, name)
+    trained, begun = zoo.load_model(whole.weights), zoo.load_model(Path(recipe.warm_start))
+    assert (trained.card.task, trained.card.level_range) == ("deblur", (0.0, 10.0))
+    assert isinstance(trained.network, UnrolledADMM)
+    before, after = begun.network.state_dict()["dictionary"], trained.network.denoiser.state_dict()["dictionary"]
+    assert 0 < float((after - before).abs().max()) < 0.1
+    assert trained.network.relaxation != 1
+
+
+@pytest.mark.parametrize("mode", ["explicit", "deq", "jfb"])
+def test_every_mode_takes_steps(recipe: train.Recipe, photographs: Path, tmp_path: Path, mode: str) -> None:
+    settings = {**recipe.settings, "mode": mode}
+    result = train.run(replace(recipe, settings=settings), photographs, tmp_path / mode, report=interrupt_at(2))
+    assert result.interrupted
+    assert np.isfinite(result.best_psnr)
+
+
+def test_networks_and_degradations_go_by_kind(
+    recipe: train.Recipe, recipe_file: Path, photographs: Path, tmp_path: Path
+):
+    noise = train.load_recipe(str(recipe_file))
+    with pytest.raises(TrainingError, match="reconstructs from recordings"):
+        train.run(replace(recipe, degradation=noise.degradation), photographs, tmp_path / "one")
+    with pytest.raises(TrainingError, match="restores patches of images"):
+        train.run(replace(noise, degradation=recipe.degradation), photographs, tmp_path / "two")
+    with pytest.raises(TrainingError, match="no dictionary to learn"):
+        train.run(replace(recipe, warm_start="", dictionary=noise.dictionary), photographs, tmp_path / "three")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_blurred_crops_are_what_their_physics_makes_of_them(seed: int) -> None:
+    settings = BlurSettings(1, 12, 1.5, 0.8, 3, 15, 0.4, (2.55,))
+    clean = torch.rand(3, 1, 40, 40, generator=torch.Generator().manual_seed(0))
+    recording = settings.draw(clean, torch.Generator().manual_seed(seed))
+    assert recording.start is recording.y
+    assert torch.equal(recording.level, recording.noise)
+    rest = (recording.y - recording.physics.A(clean)).std((1, 2, 3))
+    torch.testing.assert_close(rest, recording.noise, rtol=0.1, atol=0)
+    flat = recording.physics.A(torch.ones(1, 1, 40, 40))
+    torch.testing.assert_close(flat, torch.ones_like(flat))
+    again = settings.draw(clean, torch.Generator().manual_seed(seed))
+    assert torch.equal(again.y, recording.y)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_small_crops_are_what_their_physics_makes_of_them(scale: int) -> None:
+    clean = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    recording = DownsamplingSettings(noise=1, balance=2).at(clean, scale, torch.Generator())
+    assert recording.y.shape[-1] == 48 // scale
+    assert recording.start.shape == clean.shape
+    assert torch.equal(recording.level, torch.full((2,), bicubic_error(scale)))
+    # Torch repeats the pixels at the border, where the operator goes round.
+    found, expected = (without_border(y, 1) for y in (recording.physics.A(clean), recording.y))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_all_scales_are_drawn() -> None:
+    settings, generator = DownsamplingSettings(noise=1, balance=2), torch.Generator().manual_seed(0)
+    sides = {settings.draw(torch.zeros(1, 1, 12, 12), generator).y.shape[-1] for _ in range(20)}
+    assert sides == {6, 4, 3}
+
+
+def test_slices_are_read_as_they_are_or_by_their_magnitude(tmp_path: Path, photographs: Path) -> None:
+    parts = np.random.default_rng(0).normal(0, 0.2, (3, 2, 20, 22)).astype(np.float16)
+    np.save(photographs / "slices.npy", parts)
+    split = load_split(photographs, channels=2, least_size=17, validation_every=100)
+    images = split.validation + split.training
+    assert sorted({image.dtype for image in images}, key=str) == [torch.float16, torch.uint8]
+    assert all(image.shape[0] == 2 for image in images)
+    (crop,) = random_crops([torch.from_numpy(parts[0])], 20, 1, torch.Generator().manual_seed(0))
+    assert torch.isin(crop, torch.from_numpy(parts[0]).float()).all()
+    grey = load_split(photographs, channels=1, least_size=17, validation_every=100).training[-1]
+    np.testing.assert_allclose(grey[0], np.hypot(*parts[-1].astype(np.float32)), atol=1e-3)
+    (tmp_path / "slices").mkdir()
+    np.save(tmp_path / "slices" / "slices.npy", parts)
+    with pytest.raises(DatasetError, match="no colours"):
+        load_split(tmp_path / "slices", channels=3, least_size=17, validation_every=100)
+    np.save(photographs / "slices.npy", parts[0])
+    with pytest.raises(DatasetError, match=r"slices\.npy are float16"):
+        load_split(photographs, channels=2, least_size=17, validation_every=100)
