@@ -12,11 +12,11 @@ from restorekit._version import __version__
 from restorekit.errors import RestorekitError
 
 if TYPE_CHECKING:
-    from restorekit.api import deblock, deblur, demosaic, denoise, load, superres
+    from restorekit.api import cs_mri, deblock, deblur, demosaic, denoise, load, superres
 
-_FUNCTIONS = ("deblock", "deblur", "demosaic", "denoise", "load", "superres")
+_FUNCTIONS = ("cs_mri", "deblock", "deblur", "demosaic", "denoise", "load", "superres")
 
-__all__ = ["RestorekitError", "__version__", "deblock", "deblur", "demosaic", "denoise", "load", "superres"]
+__all__ = ["RestorekitError", "__version__", "cs_mri", "deblock", "deblur", "demosaic", "denoise", "load", "superres"]
 
 
 def __getattr__(name: str) -> object:

@@ -21,8 +21,11 @@ from restorekit.restore import superres as enlarging
 from restorekit.restore.batch import Operation
 from restorekit.restore.boundary import Boundary
 from restorekit.restore.choice import ModelChoice
+from restorekit.restore.cs_mri import choose_cs_mri
 from restorekit.restore.engine import Quality, RunSettings
 from restorekit.restore.kernel import parse_kernel
+from restorekit.restore.kspace import MaskFile
+from restorekit.restore.scans import ReconstructFile
 from restorekit.zoo import LoadedModel, find, load_model
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
@@ -199,6 +202,55 @@ def superres(
     settings = _settings(quality, device, tile)
     choice = ModelChoice(enlarging.TASK, model)
     return _restore(image, enlarging.Superres(scale, _level(noise, "noise"), choice, settings, iterations))
+
+
+def cs_mri(
+    kspace: Array,
+    mask: NDArray[Any] | Tensor | None = None,
+    *,
+    centred: bool = True,
+    noise: float = 0,
+    iterations: int | None = None,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+) -> Array:
+    """Reconstruct images from a part of their k-space; complex64 comes back, an array or a tensor of the same shape.
+
+    Args:
+        kspace: of one coil, a complex array or tensor, [H, W] or [slices, H, W].
+        mask: which frequencies were measured, zeros and ones, [H, W], or [1, W] for whole columns; None for those that
+            are not zero.
+        centred: whether zero frequency is in the middle of k-space and mask, or else at [0, 0].
+        noise: its standard deviation in k-space, 255 being the greatest magnitude of the image.
+        iterations: how many, None for as many as measured best, or as the model was trained for.
+        model: a loaded model, a name or path, trained for this or to denoise grey images; "tv" for total variation; or
+            None for the default one.
+        quality: which patches are coded: all, every second, every third in each direction.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        UsageError: an argument that makes no sense. UnsupportedImageError: a mask of another shape, or an empty one.
+        ModelMismatchError: a model for something else.
+    """
+    method = choose_cs_mri(model, _settings(quality, device, "auto"), iterations)
+    method.check_noise(noise / 255)
+    source = None if mask is None else MaskFile(_checked(mask, "a mask", "biuf", (2,)) != 0, centred)
+    slices = _checked(kspace, "k-space", "c", (2, 3)).astype(np.complex64)
+    operation = ReconstructFile(method, source, centred, noise / 255)
+    images = operation.reconstruct(slices.reshape(-1, *slices.shape[-2:])).slices.reshape(slices.shape)
+    return torch.from_numpy(images).to(kspace.device) if isinstance(kspace, Tensor) else images
+
+
+def _checked(values: NDArray[Any] | Tensor, name: str, kinds: str, dimensions: tuple[int, ...]) -> NDArray[Any]:
+    """As an array. Raises UsageError for what is none, of another kind (as in `dtype.kind`), or not finite."""
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.ndim not in dimensions:
+        numbers = "complex numbers" if kinds == "c" else "real numbers"
+        raise UsageError(f"{name} must be an array or a tensor of {numbers}, [{'slices, ' * (3 in dimensions)}H, W]")
+    if not array.size or not np.isfinite(array).all():
+        raise UsageError(f"{name} is empty, or holds NaN or infinite values")
+    return array
 
 
 def _level(value: object, name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""`restorekit.deblur` and `restorekit.superres`."""
+"""`restorekit.deblur`, `restorekit.superres` and `restorekit.cs_mri`."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import restorekit
-from restorekit.errors import UsageError
+from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.physics.kernels import gaussian_kernel
+from restorekit.physics.sampling import Pattern, Sampling
 from restorekit.zoo import LoadedModel
 from tests.cards import bare_card
 from tests.tiny import tiny_network
@@ -79,3 +80,34 @@ def test_what_makes_no_sense_is_refused(model, arguments, message):
         restorekit.deblur(IMAGE, **{"kernel": "gaussian:1", "model": model} | arguments)
     with pytest.raises(UsageError, match="use one of 2, 3, 4"):
         restorekit.superres(IMAGE, 5, model=model)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("method", ["tv", "denoiser"])
+def test_a_part_of_k_space_gives_the_image(model, centred, method):
+    image = (np.hypot(*np.mgrid[-12:12, -14:14]) < 9) * (1 + 0.5j)
+    mask = Sampling(Pattern.RADIAL, 0.6).mask(*image.shape, 0).numpy()
+    kspace = np.fft.fft2(image, norm="ortho") * mask
+    if centred:
+        kspace, mask, image = np.fft.fftshift(kspace), np.fft.fftshift(mask), np.fft.fftshift(image)
+    arguments = {"centred": centred, "model": model if method == "denoiser" else "tv"}
+    found = restorekit.cs_mri(kspace, mask, **arguments)
+    assert (found.shape, found.dtype) == (image.shape, np.complex64)
+    assert np.linalg.norm(found - image) < 0.25 * np.linalg.norm(image)
+    tensors = restorekit.cs_mri(torch.from_numpy(kspace).expand(2, -1, -1), torch.from_numpy(mask), **arguments)
+    np.testing.assert_allclose(tensors[1].numpy(), found, atol=1e-4)
+    np.testing.assert_allclose(restorekit.cs_mri(kspace, **arguments), found, atol=0.2)
+
+
+def test_k_space_that_makes_no_sense_is_refused():
+    kspace = np.ones((8, 8), np.complex128)
+    with pytest.raises(UsageError, match="complex numbers"):
+        restorekit.cs_mri(kspace.real, model="tv")
+    with pytest.raises(UsageError, match="a mask must be"):
+        restorekit.cs_mri(kspace, kspace, model="tv")
+    with pytest.raises(UsageError, match="NaN"):
+        restorekit.cs_mri(np.nan * kspace, model="tv")
+    with pytest.raises(UnsupportedImageError, match="must be equal"):
+        restorekit.cs_mri(kspace, np.ones((8, 7)), model="tv")
+    with pytest.raises(UnsupportedImageError, match="zero wherever"):
+        restorekit.cs_mri(kspace, np.zeros((8, 8)), model="tv")

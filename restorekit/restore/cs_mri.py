@@ -106,12 +106,12 @@ class TrainedReconstruction:
 
 
 def choose_cs_mri(
-    model: str | None, settings: RunSettings, iterations: int | None = None, *, offline: bool = False
+    model: LoadedModel | str | None, settings: RunSettings, iterations: int | None = None, *, offline: bool = False
 ) -> CsMri:
     """The method of that name.
 
     Args:
-        model: a model trained for cs-mri or a denoiser of grey images, by name or path; `tv`; None for the default.
+        model: one trained for cs-mri or a denoiser of grey images, loaded or by name or path; `tv`; None: the default.
         settings: device, tile size, quality.
         iterations: None for as many as were found, or trained, to be enough.
         offline: never ask the hub.
@@ -124,7 +124,7 @@ def choose_cs_mri(
         model = _default()
     if model == TV:
         return TotalVariation(settings, TV_ITERATIONS if iterations is None else iterations)
-    loaded = load_model(find(model, offline=offline))
+    loaded = load_model(find(model, offline=offline)) if isinstance(model, str) else model
     if isinstance(loaded.network, KspaceNetwork):
         if iterations not in (None, loaded.network.steps):
             raise UsageError(

@@ -111,7 +111,11 @@ class ReconstructFile:
 
     def __call__(self, source: Path | bytes) -> Scan:
         """The images, complex and on the scale of k-space. Raises UnsupportedImageError for slices too many to plot."""
-        samples = arrange(read_kspace(source, max_pixels=self.max_pixels), self.mask, self.centred)
+        return self.reconstruct(read_kspace(source, max_pixels=self.max_pixels))
+
+    def reconstruct(self, k_space: Slices) -> Scan:
+        """The same of slices in memory, [S, H, W]."""
+        samples = arrange(k_space, self.mask, self.centred)
         if self.trajectory is not None and len(samples.slices) > 1:
             raise UnsupportedImageError(f"{len(samples.slices)} slices; the iterations of one alone can be plotted")
         physics = sampled_fourier(samples.mask, real=False)
