@@ -15,6 +15,7 @@ _RADIUS = 1
 _SMOOTHNESS = 1e-4
 """Of radii 1 to 4 and 1e-4 to 3e-3 the best on average over qualities 10, 20 and 40 of twelve training photographs: 0.1
 to 0.2 dB of chroma's PSNR above bicubic upsampling."""
+_TINY = 1e-12
 
 
 def shrink(plane: Plane, factors: tuple[int, int]) -> Plane:
@@ -27,20 +28,25 @@ def shrink(plane: Plane, factors: tuple[int, int]) -> Plane:
     return means
 
 
-def enlarge_guided(plane: Plane, guide: Plane, factors: tuple[int, int]) -> Plane:
-    """Guided filter: a g + b with a = cov(g', p) / (var(g') + eps), b = mean(p) - a mean(g'), in 3 x 3 small pixels.
+def enlarge_guided(plane: Plane, guide: Plane, factors: tuple[int, int], error: float) -> Plane:
+    """Guided filter, and what it leaves out: x + up(w r) with x = a g + b, r = p - x', w = v / (v + error^2).
 
-    The small plane p [h, w] is explained by the guide g [H, W], made as small (g'), and a and b, averaged over the
-    windows, are enlarged bilinearly: edges of the guide become edges of the result, [H, W].
+    The small plane p [h, w] is explained by the guide g [H, W], made as small (g'), in windows of 3x3 small pixels:
+    a = cov(g', p) / (var(g') + eps), b = mean(p) - a mean(g'). Averaged over the windows and enlarged bilinearly they
+    let edges of the guide become edges of x [H, W]. What p has and x, made as small (x'), has not is added as far as
+    its mean square v around a pixel is beyond the square of the RMS error that p is taken to have.
 
-    Source: He and Sun, Fast Guided Filter, 2015.
+    Source of the filter: He and Sun, Fast Guided Filter, 2015.
     """
     small = shrink(guide, factors)
     mean_guide, mean_plane = _mean(small), _mean(plane)
     variance = _mean(small * small) - mean_guide * mean_guide
     slope = (_mean(small * plane) - mean_guide * mean_plane) / (variance + _SMOOTHNESS)
     offset = mean_plane - slope * mean_guide
-    return _enlarge(_mean(slope), guide.shape, factors) * guide + _enlarge(_mean(offset), guide.shape, factors)
+    explained = _enlarge(_mean(slope), guide.shape, factors) * guide + _enlarge(_mean(offset), guide.shape, factors)
+    rest = plane - shrink(explained, factors)
+    energy = _mean(rest * rest)
+    return explained + _enlarge(energy / (energy + error**2 + _TINY) * rest, guide.shape, factors)
 
 
 def _mean(plane: NDArray[Any]) -> Plane:

@@ -121,7 +121,24 @@ def test_small_and_odd_planes(shape, factors):
     small = shrink(plane, factors)
     assert small.shape == (-(-shape[0] // down), -(-shape[1] // across))
     guide = np.random.default_rng(0).random(shape).astype(np.float32)
-    assert enlarge_guided(small, guide, factors) == pytest.approx(plane, abs=1e-5)
+    assert enlarge_guided(small, guide, factors, error=0.01) == pytest.approx(plane, abs=1e-5)
+
+
+def test_colour_that_luma_does_not_explain_is_kept_where_it_is_beyond_the_error():
+    generator = np.random.default_rng(1)
+    plane, guide = generator.random((9, 10), np.float32), np.full((9, 10), 0.5, np.float32)
+    assert enlarge_guided(plane, guide, (1, 1), error=0) == pytest.approx(plane, abs=1e-5)
+    assert np.abs(enlarge_guided(plane, guide, (1, 1), error=10) - plane).max() > 0.2
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_a_jpeg_of_high_quality_keeps_its_colours(planes, subsampling):
+    truth = discs()
+    compressed = jpeg(truth, quality=97, subsampling=subsampling)
+    restored = operation()(compressed).picture
+    pictures = (compressed.pixels, restored.pixels, truth)
+    before, after, wanted = (rgb_to_ycbcr(pixels / 255)[..., 1:] for pixels in pictures)
+    assert psnr(after, wanted) > psnr(before, wanted) - 0.1
 
 
 @pytest.mark.parametrize("quality", [4, 96])
