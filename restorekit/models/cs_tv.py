@@ -12,6 +12,8 @@ from restorekit.models.cs_network import KspaceNetwork
 from restorekit.models.settings import SettingsReader
 from restorekit.priors.total_variation import TrainableVariation
 
+INITIAL_MOMENTUM = 0.5
+
 
 @dataclass(frozen=True)
 class CsTvSettings:
@@ -42,7 +44,7 @@ class CsTv(KspaceNetwork):
         super().__init__(settings.channels, settings.steps, settings.knots)
         self.settings = settings
         self.variation = TrainableVariation(settings.steps, settings.knots)
-        self.momentum = nn.Parameter(torch.zeros(settings.steps))
+        self.momentum = nn.Parameter(torch.full((settings.steps,), INITIAL_MOMENTUM))
 
     @property
     def patch_size(self) -> int:

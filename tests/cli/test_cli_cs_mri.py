@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ from cli_runs import write_image, write_tiny_model
 from PIL import Image
 
 from restorekit.metrics import psnr
+from restorekit.models import settings_json
+from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.zoo import save_weights
+from tests.cards import bare_card
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +262,99 @@ def test_evaluation(run, model):
     for level in ("radial:0.4", "mask"):
         assert found["tv", level] > found["zero-filling", level]
     assert run("eval", "cs-mri", "--data", "data", "--model", model).code == 2
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    network = CsTv(CsTvSettings(2, 3, (0.01, 0.03)))
+    architecture, settings = settings_json(network)
+    card = replace(bare_card("trained", "cs-mri", 2, (10, 50)), architecture=architecture, settings=settings)
+    path = tmp_path_factory.mktemp("models") / "trained.safetensors"
+    save_weights(path, network.state_dict(), card)
+    return path
+
+
+def test_a_trained_model_reconstructs_scans_and_pictures(run, trained, scan):
+    result = run("cs-mri", "k.npy", "--mask", "mask.npy", "--model", trained, "-o", "x.npy", "--json")
+    assert result.code == 0, result.stderr
+    assert json.loads(result.stdout)["iterations"] == 3
+    assert psnr(np.abs(np.load("x.npy")), smooth()) > 25
+    Image.fromarray((255 * smooth()).astype(np.uint8)).save("scan.png")
+    assert run("cs-mri", "scan.png", "--simulate", "radial:0.5", "--model", trained).code == 0
+    assert psnr(np.asarray(Image.open("scan_reconstructed.png")) / 255, smooth()) > 25
+
+
+def test_total_variation_needs_no_model(run, scan):
+    result = run("cs-mri", "k.npy", "--mask", "mask.npy", "--model", "tv", "--iterations", 30, "--json", "-o", "x.npy")
+    assert result.code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert (record["model"], record["iterations"]) == ("tv", 30)
+    assert psnr(np.abs(np.load("x.npy")), smooth()) > 25
+
+
+def test_models_that_cannot_reconstruct(run, trained, scan, tmp_path):
+    other = write_tiny_model(tmp_path / "jpeg.safetensors", task="deblock")
+    for arguments, message in (
+        (("--model", other), "a model to deblock; one for cs-mri, a denoiser of grey images or tv would fit"),
+        (("--model", trained, "--iterations", 5), "trained for 3 iterations"),
+        (("--model", write_tiny_model(tmp_path / "colour.safetensors", channels=3)), "grey"),
+    ):
+        result = run("cs-mri", "k.npy", *arguments)
+        assert result.code in (1, 2)
+        assert message in result.errors[0]
+    assert run("denoise", "k.npy", "--model", trained).code == 1
+
+
+@pytest.mark.parametrize("method", ["tv", "denoiser", "trained"])
+def test_iterations_are_plotted(run, model, trained, scan, method):
+    name = {"tv": "tv", "denoiser": model, "trained": trained}[method]
+    result = run("cs-mri", "k.npy", "--mask", "mask.npy", "--model", name, "--trajectory", "plot.png")
+    assert result.code == 0, result.stderr
+    assert Path("plot.png").read_bytes().startswith(b"\x89PNG")
+    Image.fromarray((255 * smooth()).astype(np.uint8)).save("scan.png")
+    result = run("cs-mri", "scan.png", "--simulate", "radial:0.5", "--model", name, "--trajectory", "known.png")
+    assert result.code == 0, result.stderr
+    assert Path("known.png").exists()
+
+
+def test_plots_that_are_refused(run, scan):
+    np.save("two.npy", np.stack([np.load("k.npy")] * 2))
+    result = run("cs-mri", "two.npy", "--model", "tv", "--trajectory", "plot.png")
+    assert (result.code, Path("plot.png").exists()) == (1, False)
+    assert "2 slices" in result.errors[0]
+    Image.fromarray((255 * smooth()).astype(np.uint8)).save("scan.png")
+    result = run("cs-mri", "k.npy", "--model", "tv", "--trajectory", "plot.png", "--reference", "scan.png")
+    assert result.code == 2
+    assert "--reference" in result.errors[0]
+
+
+def test_complex_slices_are_measured_by_their_magnitude(run, trained):
+    Path("data").mkdir()
+    images = np.stack([smooth() * np.exp(1j * np.linspace(0, 3, 30)), 2 * smooth() * 1j]).astype(np.complex64)
+    np.save("data/complex.npy", images)
+    np.save("data/parts.npy", np.stack([images.real, images.imag], 1).astype(np.float16))
+    arguments = ("eval", "cs-mri", "--data", "data", "--sampling", "random:0.4", "--against", "zero-filling")
+    result = run(*arguments, "--model", trained, "--model", "tv", "--json", "-")
+    assert result.code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert "magnitudes are compared" in record["protocol"]
+    figures = {entry["method"]: entry for entry in record["results"]}
+    assert list(figures) == ["zero-filling", "trained (balanced)", "tv"]
+    assert len(figures["tv"]["images"]) == 4
+    assert figures["tv"]["psnr"] > figures["zero-filling"]["psnr"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros((2, 2, 16, 16)), "zeros"),
+        (np.zeros((2, 16, 16)), "[slices, 2, H, W]"),
+        (np.full((1, 2, 16, 16), np.nan), "NaN"),
+    ],
+)
+def test_slices_that_are_refused(run, values, message):
+    Path("data").mkdir()
+    np.save("data/slices.npy", values)
+    result = run("eval", "cs-mri", "--data", "data", "--sampling", "radial:0.4", "--model", "tv")
+    assert result.code in (1, 2)
+    assert message in result.errors[0]
