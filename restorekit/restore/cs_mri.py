@@ -12,11 +12,11 @@ from torch import Tensor
 from restorekit.errors import MemoryExhaustedError, ModelMismatchError, ModelNotFoundError, UsageError
 from restorekit.models.cs_network import KspaceNetwork, k_space_recording
 from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
-from restorekit.restore.choice import ModelChoice
+from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.cs_mri_prior import DenoiserPrior
 from restorekit.restore.cs_mri_tv import TV, TV_ITERATIONS, TotalVariation, changes_told
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
-from restorekit.restore.plug_and_play import PRIOR_TASK, Watch
+from restorekit.restore.plug_and_play import Watch
 from restorekit.zoo import LoadedModel, find, load_model
 
 TASK = "cs-mri"

@@ -10,7 +10,8 @@ from restorekit.physics.fourier import SampledFourier
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.cs_mri_tv import peak_of, tv_reconstruction
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
-from restorekit.restore.plug_and_play import Splitting, Watch, check_noise, solve
+from restorekit.restore.plug_and_play import Watch, check_noise, solve
+from restorekit.solvers.admm import Splitting
 from restorekit.zoo import LoadedModel
 
 CS_MRI_SPLITTING = Splitting(iterations=12, first=15 / 255, last=3.0, weight=0.25, least_noise=1 / 255)
