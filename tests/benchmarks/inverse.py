@@ -1,0 +1,141 @@
+"""Seconds per megapixel of deblur, superres and cs-mri beside the baselines of scikit-image and SigPy, as ratios.
+
+    python -m tests.benchmarks.inverse [--threads 2] [--size 480x320] [--slice 256] [--repeats 3] [--model NAME ...]
+
+A colour image is blurred by a Gaussian of sigma 2 with noise of 2.55, downsampled by 2, 3 and 4, and a grey slice is
+sampled radially by 30 %. The models are the defaults of each task unless some are named, which are used for the tasks
+they were made for, denoisers for all. The methods of a task take turns, and the median over the turns is reported, for
+megapixels of the result: a busy machine slows all alike. SigPy is left out where it is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import numpy as np
+from skimage import data
+from skimage.transform import resize
+
+import restorekit
+from restorekit.errors import MissingExtraError, ModelMismatchError
+from restorekit.evaluate import BicubicDownsampling, GaussianBlur, deblur_baseline, enlarger
+from restorekit.evaluate.cs_mri import CS_MRI_BASELINES, CsMriArray, KspaceMask, KspaceSampling, cs_mri_baseline
+from restorekit.evaluate.deblur import DEBLUR_BASELINES
+from restorekit.physics.decimation import SCALES
+from restorekit.physics.kernels import gaussian_kernel
+from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.restore import deblur, superres
+from restorekit.restore.choice import ModelChoice
+from restorekit.restore.cs_mri import choose_cs_mri
+from restorekit.restore.engine import Quality, RunSettings
+from restorekit.restore.kspace import DrawnMask
+from tests.benchmarks.conditions import limit_threads
+
+KERNEL = gaussian_kernel(2)
+NOISE = 2.55 / 255
+REFERENCES = ("richardson-lucy", "unsupervised-wiener", "sigpy-tv", "sigpy-wavelet")
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is timed: a title, the methods by name, and megapixels of the result."""
+
+    title: str
+    methods: Mapping[str, Run]
+    megapixels: float
+
+
+def deblurring(image: np.ndarray, models: list[str | None]) -> Trial:
+    observed = GaussianBlur((NOISE,), KERNEL, "gaussian:2").observe(image, NOISE, 0)
+    methods: dict[str, Run] = {}
+    for name in DEBLUR_BASELINES[1:]:
+        methods[name] = partial(deblur_baseline(name, KERNEL), observed, NOISE)
+    for choice, settings in _ours(deblur.TASK, models):
+        method = deblur.DeblurArray(choice, settings, KERNEL)
+        methods[method.name] = partial(method, observed, NOISE)
+    return Trial("deblur", methods, image[..., 0].size / 1e6)
+
+
+def enlarging(image: np.ndarray, models: list[str | None], scale: int) -> Trial:
+    degradation = BicubicDownsampling((scale,))
+    height, width = (side - side % 12 for side in image.shape[:2])
+    observed = degradation.observe(np.ascontiguousarray(image[:height, :width]), scale, 0)
+    methods: dict[str, Run] = {"bicubic": partial(enlarger("bicubic"), observed, scale)}
+    for choice, settings in _ours(superres.TASK, models):
+        method = superres.SuperresArray(choice, settings)
+        methods[method.name] = partial(method, observed, scale)
+    return Trial(f"superres x{scale}", methods, height * width / 1e6)
+
+
+def reconstructing(slice_: np.ndarray, models: list[str | None]) -> Trial:
+    level = KspaceMask("radial:0.3", DrawnMask(Sampling(Pattern.RADIAL, 0.3), 0), True)
+    observed = KspaceSampling((level,)).observe(slice_, level, 0)
+    methods: dict[str, Run] = {}
+    for name in CS_MRI_BASELINES:
+        with suppress(MissingExtraError):
+            methods[name] = partial(cs_mri_baseline(name, 0.0), observed, level)
+    for name in models:
+        for quality in Quality:
+            with suppress(ModelMismatchError):
+                method = CsMriArray(choose_cs_mri(name, RunSettings(quality, "cpu")), 0.0)
+                methods[method.name] = partial(method, observed, level)
+    return Trial("cs-mri", methods, slice_.size / 1e6)
+
+
+def _ours(task: str, models: list[str | None]) -> Iterator[tuple[ModelChoice, RunSettings]]:
+    for name in models:
+        with suppress(ModelMismatchError):
+            choice = ModelChoice(task, name)
+            choice.fitting(3)
+            for quality in Quality:
+                yield choice, RunSettings(quality, "cpu")
+
+
+def measure(trial: Trial, repeats: int) -> None:
+    """Print the median seconds per megapixel of each method, and the ratios to those of `REFERENCES`."""
+    seconds: dict[str, list[float]] = {name: [] for name in trial.methods}
+    for turn in range(repeats + 1):
+        for name, run in trial.methods.items():
+            started = time.perf_counter()
+            run()
+            if turn:  # The first turn warms up.
+                seconds[name].append(time.perf_counter() - started)
+    medians = {name: median(times) / trial.megapixels for name, times in seconds.items()}
+    references = [name for name in REFERENCES if name in medians]
+    print(f"\n{trial.title}, {trial.megapixels:.3f} megapixels")
+    print(f"  {'':38} {'s / MP':>9}" + "".join(f"  / {name}" for name in references))
+    for name, took in medians.items():
+        ratios = "".join(f"{took / medians[one]:{len(one) + 4}.2f}" for one in references)
+        print(f"  {name:38} {took:9.3f}{ratios}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", default="480x320")
+    parser.add_argument("--slice", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--model", action="append", metavar="NAME")
+    arguments = parser.parse_args()
+    limit_threads(arguments.threads)
+    width, height = map(int, arguments.size.split("x"))
+    photograph = resize(data.astronaut(), (height, width)).astype(np.float32)
+    slice_ = resize(data.shepp_logan_phantom(), (arguments.slice, arguments.slice)).astype(np.float32)
+    models: list[str | None] = arguments.model or [None]
+    print(f"restorekit {restorekit.__version__}, {arguments.threads} threads, medians of {arguments.repeats} turns")
+    measure(deblurring(photograph, models), arguments.repeats)
+    for scale in SCALES:
+        measure(enlarging(photograph, models, scale), arguments.repeats)
+    measure(reconstructing(slice_, models), arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
