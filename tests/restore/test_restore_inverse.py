@@ -13,12 +13,13 @@ from restorekit.metrics import psnr
 from restorekit.physics.blur import CircularBlur
 from restorekit.physics.kernels import gaussian_kernel, motion_kernel, normalise_kernel
 from restorekit.restore.boundary import Boundary, extend_periodic, fast_size
-from restorekit.restore.choice import ModelChoice
+from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.deblur import deblur_array
 from restorekit.restore.engine import Quality, RunSettings
-from restorekit.restore.plug_and_play import PRIOR_TASK, Splitting, ZooDenoiser, check_noise, noise_of
+from restorekit.restore.plug_and_play import ZooDenoiser, check_noise, noise_of
 from restorekit.restore.superres import SuperresArray, enlarge_bicubic, shrink_bicubic
 from restorekit.restore.trajectory import Trajectory
+from restorekit.solvers.admm import Splitting
 from restorekit.zoo import load_model
 
 MODEL = load_model(Path(__file__).parents[2] / "weights" / "denoise-gray-sc.safetensors")
