@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from restorekit.errors import MemoryExhaustedError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def accumulate_blocks(
     pending = list(reversed(blocks))
     while pending:
         block = pending.pop()
-        result = _unless_out_of_memory(estimate, block)
+        result = unless_out_of_memory(partial(estimate, block))
         if result is None:
             if block.rows * block.cols == 1:
                 raise MemoryExhaustedError("memory ran out even on the smallest tile; free some memory and try again")
@@ -121,12 +125,11 @@ def accumulate_blocks(
     return sums, covered
 
 
-def _unless_out_of_memory(
-    estimate: Callable[[GridBlock], tuple[Tensor, Tensor]], block: GridBlock
-) -> tuple[Tensor, Tensor] | None:
+def unless_out_of_memory(work: Callable[[], T]) -> T | None:
+    """What `work` comes to, or None if memory ran out on the way."""
     try:
-        return estimate(block)
-    except MemoryError:
+        return work()
+    except (MemoryError, MemoryExhaustedError):
         return None
     except RuntimeError as error:
         # torch raises OutOfMemoryError on CUDA, but a plain RuntimeError from its CPU allocator.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from restorekit.errors import MemoryExhaustedError, UsageError
 from restorekit.restore.engine import RunReport, free_memory
 from restorekit.restore.plug_and_play import Watch
+from restorekit.tiling import unless_out_of_memory
 
 Image = NDArray[np.float32]
 
@@ -123,11 +125,11 @@ def solve_over_windows(
         raise UsageError(f"iterations can be watched on up to {windows.pixels / 1e6:.1f} megapixels; this is more")
     windows = replace(windows, pixels=min(windows.pixels, height * width))
     while True:
-        try:
-            return _solved(solve, observed, windows)
-        except MemoryExhaustedError:
-            if watch is not None or windows.pixels <= windows.least_side**2:
-                raise
+        solved = unless_out_of_memory(partial(_solved, solve, observed, windows))
+        if solved is not None:
+            return solved
+        if watch is not None or windows.pixels <= windows.least_side**2:
+            raise MemoryExhaustedError("the image does not fit into memory; free some and try again")
         windows = replace(windows, pixels=windows.pixels // 4)
 
 
