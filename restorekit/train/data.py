@@ -12,12 +12,11 @@ from torch import Tensor
 
 from restorekit.errors import DatasetError, ImageError
 from restorekit.image import read_picture, supported_suffixes
+from restorekit.image.mri import SLICES_SUFFIX, read_slices
 from restorekit.train.degradation import LEVELS
 
 COMPLEX, COLOUR = 2, 3
 """Numbers of channels: (real, imaginary), and RGB."""
-SLICES = ".npy"
-"""Files of complex slices, float [n, 2, H, W]: the real and the imaginary part, of magnitudes up to 1."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,11 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of training images")
-    suffixes = {*supported_suffixes, SLICES}
+    suffixes = {*supported_suffixes, SLICES_SUFFIX}
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     images = []
     for path in paths:
-        found = _slices(path, channels) if path.suffix.lower() == SLICES else [_picture(path, channels)]
+        found = _slices(path, channels) if path.suffix.lower() == SLICES_SUFFIX else [_picture(path, channels)]
         images += [image for image in found if min(image.shape[1:]) >= least_size]
     validation = images[::validation_every]
     training = [image for index, image in enumerate(images) if index % validation_every]
@@ -56,14 +55,11 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
 
 def _slices(path: Path, channels: int) -> list[Tensor]:
     try:
-        slices = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"training slices {path} cannot be read: {error}") from error
-    if slices.ndim != 4 or slices.shape[1] != 2 or slices.dtype.kind != "f":
-        raise DatasetError(f"training slices {path} are {slices.dtype} {list(slices.shape)}, not float [n, 2, H, W]")
+        parts = torch.from_numpy(read_slices(path))
+    except ImageError as error:
+        raise DatasetError(f"training slices cannot be used: {error}") from error
     if channels == COLOUR:
         raise DatasetError(f"training slices {path} have no colours, and a colour model learns from colour images only")
-    parts = torch.from_numpy(slices)
     return list((parts if channels == COMPLEX else parts.float().norm(dim=1, keepdim=True)).to(torch.float16))
 
 

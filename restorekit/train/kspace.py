@@ -50,7 +50,8 @@ class KspaceSettings:
 
     @staticmethod
     def _recorded(clean: Tensor, sampling: Sampling, seed: int, noise: float, generator: torch.Generator) -> Recording:
-        mask = sampling.mask(*clean.shape[2:], seed)
+        height, width = clean.shape[2:]
+        mask = sampling.mask(height, width, seed)
         physics = SampledFourier(mask) if clean.shape[1] == 2 else SampledFourierOfReal(mask)
         y = physics.observe(clean, noise, generator)
         return k_space_recording(physics, y, torch.full((len(clean),), noise))

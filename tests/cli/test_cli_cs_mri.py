@@ -302,7 +302,10 @@ def test_models_that_cannot_reconstruct(run, trained, scan, tmp_path):
         result = run("cs-mri", "k.npy", *arguments)
         assert result.code in (1, 2)
         assert message in result.errors[0]
-    assert run("denoise", "k.npy", "--model", trained).code == 1
+    write_image("grey.png")
+    refused = run("denoise", "grey.png", "--sigma", 25, "--model", trained)
+    assert refused.code == 1
+    assert "a model to cs-mri, not to denoise" in refused.errors[0]
 
 
 @pytest.mark.parametrize("method", ["tv", "denoiser", "trained"])

@@ -1,0 +1,115 @@
+"""What training does to images to learn compressed sensing, and two steps of it on the command line."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from restorekit.cli.app import app
+from restorekit.models.cs_network import UNMEASURED_ERROR
+from restorekit.train.data import load_split
+from restorekit.train.kspace import KspaceSettings
+from restorekit.zoo import load_model
+
+RECIPE = """
+name = "tiny-mri"
+task = "cs-mri"
+description = "for tests"
+training_data = "random waves"
+seed = 3
+architecture = "{architecture}"
+
+[settings]
+channels = 2
+{settings}
+steps = 3
+knots = [2, 6, 9]
+
+[data]
+crop = 16
+batch = 2
+strides = [2]
+validation_every = 4
+validation_crop = 16
+
+[kspace]
+low = 20
+high = 60
+noise = 5
+balance = 2
+validation = [30]
+
+[optimiser]
+steps = 2
+matrix_rate = 1e-3
+scalar_rate = 5e-3
+warmup = 1
+betas = [0.9, 0.99]
+epsilon = 1e-8
+average_decay = 0.9
+
+[safety]
+check_every = 2
+drop = 0.2
+slow_down = 0.8
+"""
+PATCHES = "patch_size = 5\natoms = 8\nvariance = true"
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_rates_and_noise_stay_in_their_range() -> None:
+    settings = KspaceSettings(low=20, high=40, noise=5, balance=2, validation=(30,))
+    clean = torch.rand(1, 2, 32, 32, generator=seeded())
+    noises, lines = [], 0
+    for seed in range(40):
+        recorded = settings.draw(clean, seeded(seed))
+        share = 1 - float(recorded.level) / UNMEASURED_ERROR
+        assert 0.17 < share < 0.5  # One radial line more or less, of so few, is a good deal.
+        noises.append(255 * float(recorded.noise))
+        mask = recorded.physics.A(clean)[0, 0] != 0
+        lines += bool((mask == mask[:1]).all())
+    assert max(noises) <= 5
+    assert 10 < noises.count(0) < 30
+    assert 5 < lines < 25  # Cartesian ones
+
+
+def test_validation_is_radial_and_without_noise() -> None:
+    settings = KspaceSettings(low=20, high=40, noise=5, balance=2, validation=(30,))
+    for channels in (1, 2):
+        clean = torch.rand(2, channels, 64, 64, generator=seeded())
+        recorded = settings.at(clean, 30, seeded())
+        assert recorded.start.shape == clean.shape
+        assert torch.equal(recorded.y, recorded.physics.A(clean))
+        assert float(recorded.level[0]) == pytest.approx(0.7 * UNMEASURED_ERROR, abs=0.02 * UNMEASURED_ERROR)
+
+
+@pytest.mark.parametrize(("architecture", "settings"), [("cs-tv", ""), ("cs-sc", PATCHES)])
+def test_two_steps_leave_a_model_that_reconstructs(tmp_path, monkeypatch, architecture, settings) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("restorekit.train.loop.compile_module", lambda *_: False)
+    (tmp_path / "tiny.toml").write_text(RECIPE.format(architecture=architecture, settings=settings))
+    (tmp_path / "slices").mkdir()
+    slices = 0.5 * np.random.default_rng(0).standard_normal((6, 2, 20, 18)).cumsum(2).cumsum(3) / 30
+    np.save(tmp_path / "slices" / "slices.npy", slices.astype(np.float16))
+    assert [len(part) for part in vars(load_split(tmp_path / "slices", 2, 16, 4)).values()] == [4, 2]
+    for arguments in (
+        ["train", "tiny.toml", "--data", "slices", "--out", "run"],
+        ["degrade", "kspace", "scan.png", "--simulate", "random:0.5", "-o", "k.npy"],
+        ["cs-mri", "k.npy", "--model", "run/tiny-mri.safetensors", "-o", "x.npy"],
+    ):
+        if arguments[0] == "degrade":
+            write_scan(tmp_path / "scan.png")
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.stderr
+    assert np.isfinite(np.load("x.npy")).all()
+    card = load_model(tmp_path / "run" / "tiny-mri.safetensors").card
+    assert (card.task, card.channels, card.level_range, card.steps) == ("cs-mri", 2, (20, 60), 2)
+
+
+def write_scan(path) -> None:
+    y, x = np.mgrid[:18, :20]
+    Image.fromarray((127 + 100 * np.sin(x / 4) * np.cos(y / 3)).astype(np.uint8)).save(path)
