@@ -21,6 +21,8 @@ from restorekit.tiling import GridBlock, accumulate_blocks, grid_blocks, regular
 
 LARGEST_INITIAL_MOMENTUM = 0.6
 INITIAL_INTERPOLATED = 0.3
+COARSE_STRIDE = 2
+"""Patches of the smaller scales lie at least so far apart: only means are read from them."""
 HALO = 20
 """Pixels around a tile whose patches count as peers of those inside, and as parts of the estimates in between."""
 
@@ -219,7 +221,7 @@ class SparseCoding(PatchNetwork):
         if scale + 1 >= self.settings.scales or min(observed.shape[-2:]) < 2 * self.patch_size:
             return None
         coarse = F.avg_pool2d(observed, 2, ceil_mode=True, count_include_pad=False)
-        sums, covered = self._estimate(coarse, level / 2, stride, tile_size, None, scale + 1)
+        sums, covered = self._estimate(coarse, level / 2, max(stride, COARSE_STRIDE), tile_size, None, scale + 1)
         gain = self.interpolate(self.low_pass_gain, level)[:, scale, None, None, None]
         # Where nothing was coded (covered = 0) no noise is known.
         noise: Tensor = gain * (covered > 0) * (coarse - sums / covered.clamp_min(1))

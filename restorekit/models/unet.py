@@ -183,9 +183,12 @@ class _Head(nn.Module):
     def forward(self, images: Tensor, level: Tensor) -> Tensor:
         """Images [B, C, H, W] and their levels [B] -> features [B, F, H / 2, W / 2]."""
         margin = (self.SIDE - SHUFFLE) // 2
+        rows, cols = (
+            torch.arange(-margin, side + margin, device=images.device).clamp(0, side - 1) for side in images.shape[-2:]
+        )
         # Zeros around the image would be differences where it is bright. In memory colours lie side by side, and so do
         # the features that follow, which is faster on a CPU.
-        padded = F.pad(images, [margin] * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
+        padded = images[..., rows, :][..., cols].contiguous(memory_format=torch.channels_last)
         differences = F.conv2d(padded, self.filters - self.filters.mean((2, 3), keepdim=True), stride=SHUFFLE)
         # A map of one value, filtered, is a map of one value.
         return differences + (level[:, None] * self.level_weights)[:, :, None, None]
