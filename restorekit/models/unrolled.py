@@ -179,9 +179,9 @@ class UnrolledADMM(ReconstructionNetwork):
 
         def step(k: int, state: Tensor) -> Tensor:
             x, second = split(state)
-            u = second if schedule.dual else torch.zeros_like(x)
+            u = second if schedule.dual else None
             x, z, u = admm_step(denoise, prox, x, u, schedule.sigmas[k], schedule.rhos[k])
-            return join(x, u if schedule.dual else z)
+            return join(x, z if u is None else u)
 
         begun = prox(recording.start, schedule.opening.reshape(-1, 1, 1, 1))
         return self._mode().unroll(step, join(begun, torch.zeros_like(begun)), generator)

@@ -13,6 +13,7 @@ from restorekit.errors import UsageError
 from restorekit.physics.fourier import SampledFourier, channels_of, complex_of
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
 from restorekit.restore.plug_and_play import Watch
+from restorekit.solvers.fixed_point import relative_change
 from restorekit.solvers.total_variation import total_variation
 
 TV = "tv"
@@ -93,13 +94,13 @@ def tv_reconstruction(
 
 
 def changes_told(watch: Watch) -> Callable[[Tensor], None]:
-    """A function of one iterate after another, that tells `watch` each with its relative change."""
+    """A function of one iterate [1, C, H, W] after another, that tells `watch` each with its relative change."""
     before: list[Tensor] = []
 
     def tell(x: Tensor) -> None:
-        last = before.pop() if before else torch.zeros_like(x)
+        change = float(relative_change(before.pop(), x)[0]) if before else 1.0
         before.append(x)
-        watch(x, float((x - last).norm() / last.norm().clamp_min(1e-12)) if last.any() else 1.0)
+        watch(x, change)
 
     return tell
 

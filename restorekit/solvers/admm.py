@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import UsageError
+from restorekit.solvers.fixed_point import relative_change
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """Images [B, C, H, W] and the noise level of each, [B] in [0, 1] -> images without that noise."""
@@ -51,24 +52,28 @@ class Iteration:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """x, which fits the data; z, which the denoiser made last; u; and how many iterations each image took, [B]."""
+    """x, which fits the data; z, which the denoiser made last; and how many iterations each image took, [B]."""
 
     x: Tensor
     z: Tensor
-    u: Tensor
     iterations: Tensor
 
 
 def admm_step(
-    denoiser: Denoiser, prox: Proximal, x: Tensor, u: Tensor, sigma: Tensor, rho: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    denoiser: Denoiser, prox: Proximal, x: Tensor, u: Tensor | None, sigma: Tensor, rho: Tensor
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """One step: z = D(x + u, sigma),  x = prox(z - u, rho),  u = u + x - z; returns the new x, z and u.
 
     Le Bon, Le Pendu and Guillemot, Stochastic Unrolled Proximal Point Algorithm for linear image inverse problems,
-    2023, eq. 3 to 7, begun at the denoiser. sigma and rho are [B] or of one number.
+    2023, eq. 3 to 7, begun at the denoiser. u is None where it stays zero: half-quadratic splitting. sigma and rho are
+    [B] or of one number.
     """
-    z = denoiser(x + u, sigma.expand(x.shape[0]))
-    x = prox(z - u, rho.reshape(-1, 1, 1, 1))
+    sigma, rho = sigma.expand(x.shape[0]), rho.reshape(-1, 1, 1, 1)
+    if u is None:
+        z = denoiser(x, sigma)
+        return prox(z, rho), z, None
+    z = denoiser(x + u, sigma)
+    x = prox(z - u, rho)
     return x, z, u + x - z
 
 
@@ -91,23 +96,25 @@ def admm(
         tolerance: 0 goes through the whole schedule.
         watch: called after each iteration.
     """
-    x, z, u = start, start, torch.zeros_like(start)
+    x, z = start, start
+    u = torch.zeros_like(start) if schedule.dual else None
     active = torch.ones(len(start), dtype=torch.bool, device=start.device)
     iterations = torch.zeros(len(start), dtype=torch.int64, device=start.device)
     for number, (sigma, rho) in enumerate(zip(schedule.sigmas, schedule.rhos, strict=True), 1):
-        stepped = admm_step(denoiser, prox, x, u, sigma, rho)
-        change = (stepped[0] - x).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1).clamp_min(1e-12)
-        going = active.reshape(-1, 1, 1, 1)
-        x, z = torch.where(going, stepped[0], x), torch.where(going, stepped[1], z)
-        if schedule.dual:
-            u = torch.where(going, stepped[2], u)
+        next_x, next_z, u = admm_step(denoiser, prox, x, u, sigma, rho)
+        change = relative_change(x, next_x)
+        if bool(active.all()):
+            x, z = next_x, next_z
+        else:  # What becomes of the u of images that have stopped is no matter.
+            going = active.reshape(-1, 1, 1, 1)
+            x, z = torch.where(going, next_x, x), torch.where(going, next_z, z)
         iterations += active
         if watch is not None:
             watch(Iteration(number, x, z, change.where(active, 0)))
         active = active & (change >= tolerance)
         if not bool(active.any()):
             break
-    return Solution(x, z, u, iterations)
+    return Solution(x, z, iterations)
 
 
 def constant_schedule(sigma: float, rho: float, iterations: int = MAX_ITERATIONS) -> Schedule:
