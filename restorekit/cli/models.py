@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,8 +31,14 @@ Offline = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
-_CHANNELS = {1: "grey", 3: "colour"}
-_LEVELS = {"denoise": "sigma", "deblock": "quality factor"}
+_CHANNELS = {1: "grey", 2: "complex", 3: "colour"}
+_LEVELS = {
+    "denoise": "sigma",
+    "deblock": "quality factor",
+    "deblur": "noise",
+    "superres": "scale",
+    "cs-mri": "sampled",
+}
 """What a level on a card is called; demosaicking knows no levels."""
 
 
@@ -220,7 +227,11 @@ def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
 
 
 def _setting_text(value: object) -> str:
-    return "[" + " ".join(f"{level:.4g}" for level in value) + "]" if isinstance(value, list) else str(value)
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {_setting_text(inner)}" for key, inner in value.items()) + ")"
+    if isinstance(value, list):
+        return "[" + " ".join(_setting_text(level) for level in value) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _details(card: ModelCard) -> list[str]:
@@ -253,8 +264,8 @@ def _range_text(card: ModelCard) -> str:
     if card.task not in _LEVELS:
         return ""
     low, high = card.level_range
-    scale = " (of 255)" if card.task == "denoise" else ""
-    return f"{_LEVELS[card.task]} {low:g} to {high:g}{scale}"
+    unit = {"denoise": " (of 255)", "deblur": " (of 255)", "cs-mri": " %"}.get(card.task, "")
+    return f"{_LEVELS[card.task]} {low:g} to {high:g}{unit}"
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:

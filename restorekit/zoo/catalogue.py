@@ -20,9 +20,9 @@ _DEFAULT_MODELS = {
     ("demosaic", 3): "demosaic-color-groupsc",
     ("deblock", 1): "deblock-gray-groupsc",
     ("deblur", 1): "denoise-gray-groupsc",
-    ("deblur", 3): "denoise-color-groupsc",
+    ("deblur", 3): "deblur-color-admm",
     ("superres", 1): "denoise-gray-groupsc",
-    ("superres", 3): "denoise-color-groupsc",
+    ("superres", 3): "superres-color-admm",
 }
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]

@@ -55,6 +55,8 @@ def test_levels_in_the_words_of_the_task(run):
     demosaic = run("models", "info", "demosaic.safetensors").stdout.decode()
     assert "Kodak24, best: 42.90 dB" in demosaic
     assert "levels" not in demosaic
+    write_tiny_model(Path("deblur.safetensors"), task="deblur", level_range=(0.5, 12))
+    assert "noise 0.5 to 12 (of 255)" in run("models", "info", "deblur.safetensors").stdout.decode()
 
 
 def test_the_list_has_models_of_every_task(run, tmp_path, monkeypatch):
