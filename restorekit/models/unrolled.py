@@ -82,10 +82,10 @@ class UnrolledSettings:
 class UnrolledADMM(ReconstructionNetwork):
     """x_0 = prox(start, rho_0), then K times  z = D(x + u, sigma_k),  x = prox(z - u, rho_k),  u = u + x - z.
 
-    D is any denoiser that takes a noise level, with the same numbers in all steps; sigma_k and rho_k depend on the
-    level of the degradation through knots. The result is x_K; without dual variable, u = 0, it is z_K. How a step is
-    differentiated is chosen by the mode, see `solvers.differentiation`: explicit steps have sigma_k and rho_k of their
-    own, the others share one of each, and rho is learned with "deq" only.
+    D is any denoiser that takes a noise level, with the same numbers in all steps, its estimates clamped to [0, 1];
+    sigma_k and rho_k depend on the level of the degradation through knots. The result is x_K; without dual variable,
+    u = 0, it is z_K. How a step is differentiated is chosen by the mode, see `solvers.differentiation`: explicit steps
+    have sigma_k and rho_k of their own, the others share one of each, and rho is learned with "deq" only.
 
     Source: Le Bon, Le Pendu and Guillemot, Stochastic Unrolled Proximal Point Algorithm for linear image inverse
     problems, 2023; half-quadratic splitting as in K. Zhang, Van Gool and Timofte, Deep Unfolding Network for Image
@@ -172,7 +172,7 @@ class UnrolledADMM(ReconstructionNetwork):
         def denoise(images: Tensor, sigma: Tensor) -> Tensor:
             sums, covered = self.denoiser(images, sigma, stride, tile_size)
             # Pixels beyond the regular grid of patches are left alone.
-            return torch.where(covered > 0, sums / covered.clamp_min(1), images)
+            return torch.where(covered > 0, (sums / covered.clamp_min(1)).clamp(0, 1), images)
 
         def prox(z: Tensor, rho: Tensor) -> Tensor:
             return recording.physics.prox_l2(z, recording.y, rho)

@@ -54,7 +54,7 @@ def test_explicit_steps_are_those_of_the_solver(dual: bool) -> None:
 
     def denoise(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         sums, covered = unrolled.denoiser(images, sigma, 2, 160)
-        return sums / covered
+        return (sums / covered).clamp(0, 1)
 
     def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
         return given.physics.prox_l2(z, given.y, rho)

@@ -48,14 +48,15 @@ def model(task: str, mode: str = "explicit", dual: bool = False) -> LoadedModel:
     return LoadedModel(bare_card(f"{task}-tiny", task, 1, levels), network.eval().requires_grad_(False), Path("tiny"))
 
 
-def observed() -> np.ndarray:
+def observed(contrast: float = 0.2) -> np.ndarray:
     rows, cols = np.meshgrid(np.arange(30), np.arange(34), indexing="ij")
-    return (0.5 + 0.2 * np.sin(rows / 3) * np.cos(cols / 4)).astype(np.float32)
+    return (0.5 + contrast * np.sin(rows / 3) * np.cos(cols / 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize("dual", [True, False])
-def test_a_trained_model_gives_what_its_network_does(dual: bool) -> None:
-    trained, blurred = model("deblur", dual=dual), observed()
+@pytest.mark.parametrize("contrast", [0.2, 0.6])  # The latter makes estimates that leave [0, 1].
+def test_a_trained_model_gives_what_its_network_does(dual: bool, contrast: float) -> None:
+    trained, blurred = model("deblur", dual=dual), observed(contrast)
     y = torch.from_numpy(blurred)[None, None]
     level = torch.tensor([NOISE])
     expected = trained.network(Recording(CircularBlur(KERNEL), y, y, level, level), 2, 160)
