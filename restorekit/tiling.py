@@ -128,11 +128,17 @@ def accumulate_blocks(
 def unless_out_of_memory(work: Callable[[], T]) -> T | None:
     """What `work` comes to, or None if memory ran out on the way."""
     try:
-        return work()
-    except (MemoryError, MemoryExhaustedError):
+        return within_memory(work)
+    except MemoryExhaustedError:
         return None
-    except RuntimeError as error:
+
+
+def within_memory(work: Callable[[], T], advice: str = "free some and try again") -> T:
+    """What `work` comes to. Raises MemoryExhaustedError, which ends in the advice, if memory runs out on the way."""
+    try:
+        return work()
+    except (MemoryError, RuntimeError) as error:
         # torch raises OutOfMemoryError on CUDA, but a plain RuntimeError from its CPU allocator.
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            return None
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
+            raise MemoryExhaustedError(f"the image does not fit into memory; {advice}") from error
         raise

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from restorekit.errors import MemoryExhaustedError, ModelMismatchError, ModelNotFoundError, UsageError
+from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
 from restorekit.models.cs_network import KspaceNetwork, k_space_recording
 from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
@@ -17,6 +17,7 @@ from restorekit.restore.cs_mri_prior import DenoiserPrior
 from restorekit.restore.cs_mri_tv import TV, TV_ITERATIONS, TotalVariation, changes_told
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
 from restorekit.restore.plug_and_play import Watch
+from restorekit.tiling import within_memory
 from restorekit.zoo import LoadedModel, find, load_model
 
 TASK = "cs-mri"
@@ -94,15 +95,17 @@ class TrainedReconstruction:
         device = resolve_device(self.settings.device)
         started = time.perf_counter()
         tell = None if watch is None else changes_told(watch)
-        try:
+
+        def reconstruct() -> Tensor:
             recording = k_space_recording(physics, y.to(device), torch.full((len(y),), noise, device=device))
             image = recording.start
             for image in self.network.to(device).iterates(recording, self.settings.quality.stride):
                 if tell is not None:
                     tell(image)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            raise MemoryExhaustedError("the image does not fit into memory; try --quality fast") from error
-        return image.cpu(), RunReport(str(device), 1, time.perf_counter() - started)
+            return image.cpu()
+
+        image = within_memory(reconstruct, "try --quality fast")
+        return image, RunReport(str(device), 1, time.perf_counter() - started)
 
 
 def choose_cs_mri(

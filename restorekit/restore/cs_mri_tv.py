@@ -15,6 +15,7 @@ from restorekit.restore.engine import RunReport, RunSettings, resolve_device
 from restorekit.restore.plug_and_play import Watch
 from restorekit.solvers.fixed_point import relative_change
 from restorekit.solvers.total_variation import total_variation
+from restorekit.tiling import within_memory
 
 TV = "tv"
 """What the method is called where a model could be named."""
@@ -61,8 +62,12 @@ class TotalVariation:
         device = resolve_device(self.settings.device)
         started = time.perf_counter()
         told = None if watch is None else changes_told(watch)
-        image = tv_reconstruction(physics, y.to(device), noise, iterations=self.iterations, watch=told)
-        return image.cpu(), RunReport(str(device), 1, time.perf_counter() - started)
+
+        def reconstruct() -> Tensor:
+            return tv_reconstruction(physics, y.to(device), noise, iterations=self.iterations, watch=told).cpu()
+
+        image = within_memory(reconstruct)
+        return image, RunReport(str(device), 1, time.perf_counter() - started)
 
 
 @torch.inference_mode()

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restorekit.errors import DeviceError, MemoryExhaustedError, ModelMismatchError, UsageError
+from restorekit.errors import DeviceError, ModelMismatchError, UsageError
 from restorekit.models import PatchNetwork
+from restorekit.tiling import within_memory
 
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
@@ -111,13 +112,13 @@ def restore_array(
         raise UsageError(f"a mask of shape {list(mask.shape)} does not fit an image of shape {list(pixels.shape)}")
     device = resolve_device(settings.device)
     started = time.perf_counter()
-    try:
-        network = network.to(device)
+
+    def restore() -> tuple[NDArray[np.float32], int]:
         observed = None if mask is None else as_batch(mask.astype(np.float32), device).expand(-1, channels, -1, -1)
-        estimate, tiles = restore_batch(as_batch(pixels, device), level, network, settings, observed)
-        restored = as_pixels(estimate, pixels.ndim)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
+        estimate, tiles = restore_batch(as_batch(pixels, device), level, network.to(device), settings, observed)
+        return as_pixels(estimate, pixels.ndim), tiles
+
+    restored, tiles = within_memory(restore)
     return restored, RunReport(str(device), tiles, time.perf_counter() - started)
 
 

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restorekit.errors import MemoryExhaustedError, UsageError
+from restorekit.errors import UsageError
 from restorekit.models import PatchNetwork, UnrolledADMM
 from restorekit.noise import estimate_sigma
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, restore_batch
 from restorekit.solvers.admm import TOLERANCE, Iteration, Proximal, Schedule, Splitting, admm
+from restorekit.tiling import within_memory
 from restorekit.zoo import LoadedModel
 
 Watch = Callable[[Tensor, float], None]
@@ -154,12 +155,13 @@ def solve(
         if watch is not None:
             watch(result(iteration.x, iteration.z), float(iteration.change[0]))
 
-    try:
+    def run() -> Tensor:
         begun = prox(start, schedule.opening.reshape(-1, 1, 1, 1))
         solution = admm(denoiser, prox, begun, schedule, tolerance=plan.tolerance, watch=tell)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise MemoryExhaustedError("the image does not fit into memory; free some and try again") from error
-    return result(solution.x, solution.z), RunReport(str(start.device), denoiser.tiles, time.perf_counter() - started)
+        return result(solution.x, solution.z)
+
+    images = within_memory(run)
+    return images, RunReport(str(start.device), denoiser.tiles, time.perf_counter() - started)
 
 
 def greatest_noise(model: LoadedModel) -> float:

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from restorekit.errors import ModelMismatchError, UsageError
+from restorekit.errors import MemoryExhaustedError, ModelMismatchError, UsageError
 from restorekit.models import Recording, UnrolledADMM, build, settings_json
 from restorekit.physics.blur import CircularBlur
 from restorekit.physics.decimation import bicubic_error
 from restorekit.physics.kernels import gaussian_kernel
 from restorekit.restore.boundary import Boundary
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.deblur import Deblur, deblur_array
+from restorekit.restore.deblur import DEBLUR_SPLITTING, Deblur, deblur_array
 from restorekit.restore.engine import Quality, RunSettings
-from restorekit.restore.plug_and_play import check_noise, greatest_noise
+from restorekit.restore.plug_and_play import check_noise, greatest_noise, plan_for, solve
 from restorekit.restore.superres import superres_array, superres_plan
 from restorekit.zoo import LoadedModel
 from tests.cards import bare_card
@@ -108,3 +108,13 @@ def test_models_of_another_task_are_refused() -> None:
         ModelChoice("denoise", model("deblur"))
     with pytest.raises(ModelMismatchError, match="restores nothing else"):
         _ = model("deblur").patch_network
+
+
+def test_memory_that_the_allocator_of_the_cpu_lacks() -> None:
+    def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    trained = model("deblur")
+    plan = plan_for(trained, DEBLUR_SPLITTING, None)
+    with pytest.raises(MemoryExhaustedError, match="does not fit into memory"):
+        solve(trained, prox, torch.zeros(1, 1, 20, 20), NOISE, plan, SETTINGS)
