@@ -236,6 +236,13 @@ def test_the_extra_is_named(run, model, scan, monkeypatch, module, arguments):
     assert "restorekit[mri]" in result.errors[0]
 
 
+def test_pictures_without_a_mask_are_told_how_to_be_sampled(run, model):
+    write_image("scan.png", (12, 14))
+    result = run("cs-mri", "scan.png", "--model", model)
+    assert result.code == 1
+    assert "--simulate or --mask" in result.errors[0]
+
+
 def test_colour_pictures_are_refused(run, model):
     write_image("colour.png", (12, 14, 3))
     result = run("cs-mri", "colour.png", "--simulate", "radial:0.5", "--model", model)

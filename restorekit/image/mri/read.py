@@ -71,7 +71,9 @@ def _decode(data: bytes) -> NDArray[Any]:
         return _load_npz(data)
     if data.startswith(_HDF5):
         return _load_hdf5(data)
-    raise UnreadableImageError("no k-space (its content is none of .npy, .npz and HDF5)")
+    raise UnreadableImageError(
+        "no k-space (its content is none of .npy, .npz and HDF5); pictures are sampled by --simulate or --mask"
+    )
 
 
 def _load_npz(data: bytes) -> NDArray[Any]:
