@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,11 @@ class Network(nn.Module, ABC):
     def matrices(self) -> tuple[str, ...]:
         """The names of the parameters that are matrices, whose rows and columns training may precondition."""
         return ()
+
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """The learning rates of the parameters that have one of their own in training."""
+        return {}
 
     @torch.no_grad()
     def adopt(self, source: Network) -> bool:

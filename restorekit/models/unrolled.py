@@ -25,6 +25,8 @@ from restorekit.solvers.differentiation import (
 )
 
 MODES = ("explicit", "deq", "jfb", "suppa")
+RELAXATION_RATE = 0.1
+"""At which SUPPA's lambda is learned, in the paper as here."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,11 @@ class UnrolledADMM(ReconstructionNetwork):
     def matrices(self) -> tuple[str, ...]:
         """Those of the denoiser."""
         return tuple(f"denoiser.{name}" for name in self.denoiser.matrices)
+
+    @property
+    def rates(self) -> Mapping[str, float]:
+        """That of SUPPA's lambda."""
+        return {"relaxation": RELAXATION_RATE} if self.settings.mode == "suppa" else {}
 
     @property
     def repeated(self) -> nn.Module:

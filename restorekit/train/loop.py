@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from restorekit import zoo
+from restorekit.display.convergence import check_plots
 from restorekit.errors import TrainingError
 from restorekit.models import AnyNetwork, SparseCoding, build
 from restorekit.restore.engine import resolve_device
@@ -83,9 +84,10 @@ def run(
     SIGTERM end the run after the current step, with a checkpoint.
 
     Raises:
-        DatasetError: nothing to train on. DeviceError: no such device.
+        DatasetError: nothing to train on. DeviceError: no such device. MissingExtraError: no matplotlib for the curves.
         TrainingError: `out` already holds a run (and `resume` is off), or the checkpoint does not belong to the recipe.
     """
+    check_plots()
     with world_of(resolve_device(device)) as world, stop_signals() as stop:
         trainer = _Trainer(recipe, data, out, world, resume, report)
         return trainer.run(stop, max_minutes)
@@ -194,12 +196,14 @@ class _Trainer:
     def _make_optimiser(self) -> SOAP:
         settings = self.recipe.optimiser
         named = dict(self.network.named_parameters())
+        own = [{"params": [named.pop(name)], "rate": rate} for name, rate in self.network.rates.items()]
         matrices = [named.pop(name) for name in self.network.matrices]
         kernels = [named.pop(name) for name, tensor in tuple(named.items()) if tensor.ndim == CONVOLUTION]
         groups = [
             {"params": matrices, "matrices": True, "rate": settings.matrix_rate},
             {"params": kernels, "kernels": True, "rate": settings.matrix_rate},
             {"params": list(named.values()), "rate": settings.scalar_rate},
+            *own,
         ]
         return SOAP([group for group in groups if group["params"]], settings.betas, settings.epsilon)
 

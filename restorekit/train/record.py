@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from restorekit.errors import MissingExtraError
+from restorekit.display.convergence import check_plots
 
 LOG = "log.jsonl"
 
@@ -48,10 +48,9 @@ def read_log(folder: Path) -> list[Check]:
 
 def draw_curves(folder: Path, title: str) -> None:
     """Draw curves.png: validation PSNR by level, and the learning rate, over the steps."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("curves need matplotlib: pip install 'restorekit[train]'") from error
+    check_plots()
+    from matplotlib.figure import Figure
+
     checks = read_log(folder)
     if not checks:
         return

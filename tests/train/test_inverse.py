@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from restorekit import train, zoo
-from restorekit.errors import DatasetError, TrainingError
+from restorekit.errors import DatasetError, MissingExtraError, TrainingError
 from restorekit.models import UnrolledADMM
 from restorekit.physics.decimation import bicubic_error
 from restorekit.train import compiling
@@ -122,6 +123,8 @@ def test_a_run_begins_from_a_denoiser_and_resumes_exactly(
     trained, begun = zoo.load_model(whole.weights), zoo.load_model(Path(recipe.warm_start))
     assert (trained.card.task, trained.card.level_range) == ("deblur", (0.0, 10.0))
     assert isinstance(trained.network, UnrolledADMM)
+    # Six steps at the rate of the other scalars would have come to 0.03 at most.
+    assert abs(float(trained.network.relaxation) - 1) > 0.04
     before, after = begun.network.state_dict()["dictionary"], trained.network.denoiser.state_dict()["dictionary"]
     assert 0 < float((after - before).abs().max()) < 0.1
     assert trained.network.relaxation != 1
@@ -198,3 +201,12 @@ def test_slices_are_read_as_they_are_or_by_their_magnitude(tmp_path: Path, photo
     np.save(photographs / "slices.npy", parts[0])
     with pytest.raises(DatasetError, match=r"slices\.npy: an array of float16"):
         load_split(photographs, channels=2, least_size=17, validation_every=100)
+
+
+def test_without_matplotlib_no_run_begins(
+    recipe: train.Recipe, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"restorekit\[train\]"):
+        train.run(recipe, photographs, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
