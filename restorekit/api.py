@@ -25,6 +25,7 @@ from restorekit.restore.cs_mri import choose_cs_mri
 from restorekit.restore.engine import Quality, RunSettings
 from restorekit.restore.kernel import parse_kernel
 from restorekit.restore.kspace import MaskFile
+from restorekit.restore.plug_and_play import models_for
 from restorekit.restore.scans import ReconstructFile
 from restorekit.zoo import LoadedModel, find, load_model
 
@@ -168,9 +169,9 @@ def deblur(
     else:
         raise UsageError(f"a kernel is an array, a tensor or a name such as 'gaussian:2', not {kernel!r}")
     settings = _settings(quality, device, tile)
-    choice = ModelChoice(deblurring.TASK, model)
-    edges = Boundary(boundary)
-    return _restore(image, deblurring.Deblur(taps, _level(noise, "noise"), choice, settings, edges, iterations))
+    level = _level(noise, "noise")
+    choice = models_for(deblurring.TASK, model, iterations, level)
+    return _restore(image, deblurring.Deblur(taps, level, choice, settings, Boundary(boundary), iterations))
 
 
 def superres(
@@ -200,8 +201,9 @@ def superres(
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
     settings = _settings(quality, device, tile)
-    choice = ModelChoice(enlarging.TASK, model)
-    return _restore(image, enlarging.Superres(scale, _level(noise, "noise"), choice, settings, iterations))
+    level = _level(noise, "noise")
+    choice = models_for(enlarging.TASK, model, iterations, level)
+    return _restore(image, enlarging.Superres(scale, level, choice, settings, iterations))
 
 
 def cs_mri(

@@ -48,12 +48,12 @@ def deblur(
     trajectory = start_trajectory(iterations, files)
 
     def make_operation() -> Operation:
-        from restorekit.restore.choice import ModelChoice
         from restorekit.restore.deblur import TASK, Deblur
         from restorekit.restore.kernel import parse_kernel
+        from restorekit.restore.plug_and_play import models_for
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(TASK, model.model, offline=model.offline)
+        models = models_for(TASK, model.model, iterations.iterations, level, offline=model.offline)
         return Deblur(parse_kernel(kernel), level, models, settings, edges, iterations.iterations, trajectory)
 
     run_on_files(files, messages, make_operation, participle="deblurred")

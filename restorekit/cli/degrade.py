@@ -183,7 +183,8 @@ def kspace(files: FileOptions, sampling: SamplingOptions, messages: MessageOptio
 
         return SamplePicture(source, sampling.noise / 255, sampling.seed, files.max_pixels)
 
-    run_on_scans(files, messages, make_operation, participle="kspace", kind=ScanFiles(supported_suffixes, ".npy"))
+    kind = ScanFiles(supported_suffixes, ".npy", complex_valued=True)
+    run_on_scans(files, messages, make_operation, participle="kspace", kind=kind)
 
 
 def _every_format_as_jpeg() -> Mapping[str, str]:

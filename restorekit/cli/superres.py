@@ -35,11 +35,11 @@ def superres(
     trajectory = start_trajectory(iterations, files)
 
     def make_operation() -> Operation:
-        from restorekit.restore.choice import ModelChoice
+        from restorekit.restore.plug_and_play import models_for
         from restorekit.restore.superres import TASK, Superres
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(TASK, model.model, offline=model.offline)
+        models = models_for(TASK, model.model, iterations.iterations, level, offline=model.offline)
         return Superres(scale, level, models, settings, iterations.iterations, trajectory)
 
     run_on_files(files, messages, make_operation, participle="enlarged")

@@ -169,6 +169,21 @@ def greatest_noise(model: LoadedModel) -> float:
     return (_NOISE_OF_SMALL if model.card.task == "superres" else model.card.level_range[1]) / 255
 
 
+def models_for(
+    task: str, model: LoadedModel | str | None, iterations: int | None, noise: float | None, *, offline: bool = False
+) -> ModelChoice:
+    """The model that was named, or the defaults: of the task, or denoisers where those cannot do what was asked.
+
+    A model that was trained for the task has a number of iterations of its own, and takes less noise than a denoiser.
+    noise: the level that was named, in [0, 1]; None if none was.
+    """
+    trained = ModelChoice(task, model, offline=offline)
+    able = noise is None or all(noise <= greatest_noise(candidate) for candidate in trained.candidates())
+    if model is not None or (iterations is None and able):
+        return trained
+    return ModelChoice(PRIOR_TASK, None, offline=offline)
+
+
 def check_noise(noise: float, models: ModelChoice) -> None:
     """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for."""
     for model in models.candidates():

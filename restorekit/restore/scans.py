@@ -37,10 +37,14 @@ from restorekit.restore.trajectory import Trajectory
 
 @dataclass(frozen=True)
 class ScanFiles:
-    """The `FileKind` of slices: suffixes of the inputs, and the one that is written where none is named."""
+    """The `FileKind` of slices: suffixes of the inputs, and the one that is written where none is named.
+
+    complex_valued: whether their phases must be kept, which .npy alone does.
+    """
 
     suffixes: frozenset[str] = KSPACE_SUFFIXES
     written: str = ".png"
+    complex_valued: bool = False
 
     def output_name(self, source: Path) -> Path:
         """The same name with another suffix."""
@@ -48,6 +52,8 @@ class ScanFiles:
 
     def check_output(self, path: Path) -> None:
         """One of `SCAN_SUFFIXES`."""
+        if self.complex_valued and not path.name.lower().endswith(".npy"):
+            raise UnsupportedImageError(f"k-space is complex, and is written as .npy, not as {path.suffix!r}")
         scan_format_of(path)
 
     def is_complete(self, output: Path) -> bool:

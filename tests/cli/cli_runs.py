@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from restorekit.models import SparseCoding, SparseCodingSettings, settings_json
+from restorekit.models import SparseCoding, SparseCodingSettings, build, settings_json
 from restorekit.zoo import Measurement, ModelCard, save_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,6 +31,22 @@ def write_tiny_model(path, name="tiny", channels=1, *, masked=False, **changes):
     settings = SparseCodingSettings(channels, patch_size=3, atoms=4, steps=1, knots=(0.0, 0.1), scales=1, masked=masked)
     network = SparseCoding(settings)
     network.initialise(torch.randn(9 * channels, 4))
+    return _write_model(path, network, name, channels, **changes)
+
+
+def write_tiny_solver(path, name, task, level_range):
+    """An unrolled ADMM around a tiny colour denoiser."""
+    torch.manual_seed(0)
+    settings = SparseCodingSettings(3, patch_size=3, atoms=4, steps=1, knots=(0.0, 0.1), scales=1)
+    architecture, denoiser = settings_json(SparseCoding(settings))
+    schedule = {"mode": "explicit", "iterations": 2, "knots": [0.01, 0.05], "first": 0.1, "last": 0.0, "weight": 0.3}
+    inner = {"architecture": architecture, "settings": denoiser}
+    network = build("unrolled-admm", {**schedule, "dual": True, "denoiser": inner})
+    network.denoiser.initialise(torch.randn(27, 4))
+    return _write_model(path, network, name, 3, task=task, level_range=level_range)
+
+
+def _write_model(path, network, name, channels, **changes):
     architecture, settings = settings_json(network)
     values = {
         "name": name,

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from cli_runs import REPOSITORY, Result, write_tiny_model
+from cli_runs import REPOSITORY, Result, write_tiny_model, write_tiny_solver
 from typer.testing import CliRunner
 
 from restorekit.cli.app import app
@@ -17,6 +17,8 @@ def weights_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc", 1)
     write_tiny_model(folder / "denoise-color-groupsc.safetensors", "denoise-color-groupsc", 3)
+    write_tiny_solver(folder / "deblur-color-admm.safetensors", "deblur-color-admm", "deblur", (0.0, 12.0))
+    write_tiny_solver(folder / "superres-color-admm.safetensors", "superres-color-admm", "superres", (2.0, 4.0))
     return folder
 
 

@@ -126,6 +126,10 @@ def test_degraded_k_space_is_reconstructed(run, model):
     assert run("cs-mri", "k.npy", "--model", model).code == 0
     assert psnr(magnitude("k_reconstructed.png"), smooth() / smooth().max()) > 25
     assert run("degrade", "kspace", "scan.png").code == 2
+    refused = run("degrade", "kspace", "scan.png", "--simulate", "random:0.5", "-o", "k.png")
+    assert refused.code != 0
+    assert "k-space is complex, and is written as .npy, not as '.png'" in refused.stderr
+    assert not Path("k.png").exists()
 
 
 def test_batches_resume_and_keep_what_is_there(run, model, scan):

@@ -283,6 +283,17 @@ slow_down = 0.8
 """
 
 
+def test_denoisers_are_the_default_for_what_the_trained_models_cannot_do(run):
+    photo()
+    deblur = ("deblur", "photo.png", *GAUSSIAN, "--overwrite")
+    assert "(deblur-color-admm, noise 2," in run(*deblur, "--noise", "2").stderr
+    assert "(denoise-color-groupsc, noise 13," in run(*deblur, "--noise", "13").stderr
+    assert "noise 2, iterations 1" in run(*deblur, "--noise", "2", "--iterations", "1").stderr
+    superres = ("superres", "photo.png", "--scale", "2", "--overwrite")
+    assert "(superres-color-admm, " in run(*superres).stderr
+    assert "(denoise-color-groupsc, " in run(*superres, "--noise", "2").stderr
+
+
 def test_a_model_is_trained_and_deblurs_a_file(run, monkeypatch):
     monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
     for index in range(4):

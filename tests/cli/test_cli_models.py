@@ -21,9 +21,9 @@ def test_list(run, command):
 
 
 def test_list_as_json(run, weights_folder):
-    color, gray = json.loads(run("models", "--json").stdout)
-    assert (color["name"], color["channels"]) == ("denoise-color-groupsc", 3)
-    assert gray["path"] == str(weights_folder / "denoise-gray-groupsc.safetensors")
+    listed = {model["name"]: model for model in json.loads(run("models", "--json").stdout)}
+    assert listed["denoise-color-groupsc"]["channels"] == 3
+    assert listed["denoise-gray-groupsc"]["path"] == str(weights_folder / "denoise-gray-groupsc.safetensors")
 
 
 def test_info(run):
