@@ -1,6 +1,7 @@
 """Ways to run the command line, with tiny models in place of the shipped ones."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -47,13 +48,19 @@ def grey_model(weights_folder):
     return weights_folder / "denoise-gray-groupsc.safetensors"
 
 
+def _heed_sigint():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start():
     """Start the command line in a process of its own: `start(*arguments, **Popen's options)`."""
     processes = []
 
     def start_process(*arguments, **options):
-        settings = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        # What runs the tests in the background may have told them to ignore SIGINT, and children inherit that.
+        settings = {**pipes, "preexec_fn": _heed_sigint, **options}
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "restorekit", *map(os.fspath, arguments)]
         process = subprocess.Popen(command, env=environment, **settings)
