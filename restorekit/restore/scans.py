@@ -14,7 +14,14 @@ from torch import Tensor
 
 from restorekit.errors import UnsupportedImageError
 from restorekit.image import Picture, check_output, read_picture, write_file
-from restorekit.image.mri import KSPACE_SUFFIXES, encode_scan, is_complete_scan, read_kspace, scan_format_of
+from restorekit.image.mri import (
+    KSPACE_SUFFIXES,
+    check_slices,
+    encode_scan,
+    is_complete_scan,
+    read_kspace,
+    scan_format_of,
+)
 from restorekit.physics.fourier import channels_of, complex_of
 from restorekit.restore.batch import (
     Account,
@@ -73,7 +80,8 @@ class Scan(Account):
         return self.slices.size / 1e6
 
 
-ScanOperation = Callable[[Path | bytes], Scan]
+ScanOperation = Callable[[Path | bytes, str], Scan]
+"""A file or its bytes, and the suffix of what will be written, so that too many slices are refused before the work."""
 
 
 def run_scans(
@@ -87,8 +95,8 @@ def run_scans(
         if job.target is not None:
             prepare_folder(job.target.parent)
             check_output(job.target, overwrite=existing is not Existing.KEEP)
-        made = operation(read_stream(stdin) if job.source is None else job.source)
         suffix = kind.written if job.target is None else scan_format_of(job.target)
+        made = operation(read_stream(stdin) if job.source is None else job.source, suffix)
         data, notes = encode_scan(made.slices, suffix)
         if job.target is None:
             write_stream(stdout, data)
@@ -115,9 +123,15 @@ class ReconstructFile:
     max_pixels: int | None = None
     trajectory: Trajectory | None = None
 
-    def __call__(self, source: Path | bytes) -> Scan:
-        """The images, complex and on the scale of k-space. Raises UnsupportedImageError for slices too many to plot."""
-        return self.reconstruct(read_kspace(source, max_pixels=self.max_pixels))
+    def __call__(self, source: Path | bytes, suffix: str) -> Scan:
+        """The images, complex and on the scale of k-space.
+
+        Raises:
+            UnsupportedImageError: slices too many to plot, or for a file of that suffix.
+        """
+        k_space = read_kspace(source, max_pixels=self.max_pixels)
+        check_slices(len(k_space), suffix)
+        return self.reconstruct(k_space)
 
     def reconstruct(self, k_space: Slices) -> Scan:
         """The same of slices in memory, [S, H, W]."""
@@ -186,7 +200,7 @@ class SamplePicture:
     seed: int
     max_pixels: int | None = None
 
-    def __call__(self, source: Path | bytes) -> Scan:
+    def __call__(self, source: Path | bytes, suffix: str) -> Scan:
         """One slice. Raises UnsupportedImageError for a colour picture."""
         picture = read_picture(source, max_pixels=self.max_pixels)
         x = torch.from_numpy(np.ascontiguousarray(np.fft.ifftshift(_grey(picture))))[None, None]

@@ -13,6 +13,7 @@ from PIL import Image
 from restorekit.metrics import psnr
 from restorekit.models import settings_json
 from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.restore import scans
 from restorekit.zoo import save_weights
 from tests.cards import bare_card
 
@@ -88,6 +89,15 @@ def test_every_slice_is_done(run, model):
     assert refused.code == 1
     assert "one slice, not 2" in refused.errors[0]
     assert not Path("x.png").exists()
+
+
+def test_slices_too_many_for_a_picture_are_refused_before_the_work(run, model, monkeypatch):
+    np.save("k.npy", np.stack([k_space_of(smooth())] * 2))
+    np.save("mask.npy", mask())
+    monkeypatch.setattr(scans.ReconstructFile, "reconstruct", lambda *_: pytest.fail("the work has begun"))
+    result = run("cs-mri", "k.npy", "--mask", "mask.npy", "--model", model, "-o", "x.png")
+    assert (result.code, len(result.errors)) == (1, 1)
+    assert "a .png holds one slice, not 2; write .npy or .nii.gz" in result.errors[0]
 
 
 def test_files_of_scanners(run, model):

@@ -3,12 +3,13 @@
 from restorekit.image.mri.masks import read_mask
 from restorekit.image.mri.read import KSPACE_SUFFIXES, read_kspace
 from restorekit.image.mri.slices import SLICES_SUFFIX, read_slices
-from restorekit.image.mri.write import SCAN_SUFFIXES, encode_scan, is_complete_scan, scan_format_of
+from restorekit.image.mri.write import SCAN_SUFFIXES, check_slices, encode_scan, is_complete_scan, scan_format_of
 
 __all__ = [
     "KSPACE_SUFFIXES",
     "SCAN_SUFFIXES",
     "SLICES_SUFFIX",
+    "check_slices",
     "encode_scan",
     "is_complete_scan",
     "read_kspace",

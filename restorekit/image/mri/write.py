@@ -39,6 +39,12 @@ def scan_format_of(path: Path) -> str:
     )
 
 
+def check_slices(count: int, suffix: str) -> None:
+    """Raise UnsupportedImageError for more slices than a file of that suffix holds."""
+    if suffix == ".png" and count > 1:
+        raise UnsupportedImageError(f"a .png holds one slice, not {count}; write .npy or .nii.gz")
+
+
 def encode_scan(slices: Slices, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of a file with complex slices [S, H, W], and remarks on what became of their values.
 
@@ -48,14 +54,13 @@ def encode_scan(slices: Slices, suffix: str) -> tuple[bytes, tuple[str, ...]]:
     Raises:
         UnsupportedImageError: several slices as .png.
     """
+    check_slices(len(slices), suffix)
     if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, slices[0] if len(slices) == 1 else slices)
         return buffer.getvalue(), ()
     magnitudes = np.abs(slices)
     if suffix == ".png":
-        if len(slices) > 1:
-            raise UnsupportedImageError(f"a .png holds one slice, not {len(slices)}; write .npy or .nii.gz")
         peak = float(magnitudes.max())
         scaled = np.rint(magnitudes[0] * (65535 / peak if peak > 0 else 0)).astype(np.uint16)
         picture = Picture(scaled, Metadata("png"))
