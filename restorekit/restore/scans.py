@@ -130,14 +130,14 @@ class ReconstructFile:
             UnsupportedImageError: slices too many to plot, or for a file of that suffix.
         """
         k_space = read_kspace(source, max_pixels=self.max_pixels)
+        if self.trajectory is not None and len(k_space) > 1:
+            raise UnsupportedImageError(f"{len(k_space)} slices; the iterations of one alone can be plotted")
         check_slices(len(k_space), suffix)
         return self.reconstruct(k_space)
 
     def reconstruct(self, k_space: Slices) -> Scan:
         """The same of slices in memory, [S, H, W]."""
         samples = arrange(k_space, self.mask, self.centred)
-        if self.trajectory is not None and len(samples.slices) > 1:
-            raise UnsupportedImageError(f"{len(samples.slices)} slices; the iterations of one alone can be plotted")
         physics = sampled_fourier(samples.mask, real=False)
         k_spaces = [_as_channels(slice_) for slice_ in samples.slices]
         noise = self.noise * max(peak_of(physics.A_adjoint(y)) for y in k_spaces)
