@@ -72,7 +72,10 @@ def test_options_exist(page):
     assert set(OPTION.findall(PAGES[page])) <= all_options(get_command(app)) | FOREIGN_OPTIONS
 
 
-def test_the_recipe_explained_is_that_of_the_package():
-    explained = re.search(r"^```toml\n(.*?)^```$", PAGES["training.md"], re.MULTILINE | re.DOTALL)[1]
-    recipe = REPOSITORY / "restorekit" / "train" / "recipes" / "denoise-gray-sc.toml"
-    assert tomllib.loads(explained) == tomllib.loads(recipe.read_text("utf-8"))
+def test_the_recipes_explained_are_those_of_the_package():
+    blocks = re.findall(r"^```toml\n(.*?)^```$", PAGES["training.md"], re.MULTILINE | re.DOTALL)
+    explained = {recipe["name"]: recipe for recipe in map(tomllib.loads, blocks) if "name" in recipe}
+    assert list(explained) == ["denoise-gray-sc", "denoise-gray-groupsc-15"]
+    for name, recipe in explained.items():
+        path = REPOSITORY / "restorekit" / "train" / "recipes" / f"{name}.toml"
+        assert recipe == tomllib.loads(path.read_text("utf-8"))

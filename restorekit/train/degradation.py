@@ -66,8 +66,8 @@ class NoiseSettings:
 
     @property
     def level_range(self) -> tuple[float, float]:
-        """Faint noise is no matter, down to none."""
-        return 0.0, self.high
+        """From `low` to `high`; a model for noise as faint as a step of 8 bits serves down to none."""
+        return 0.0 if self.low <= 1 else self.low, self.high
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
         """Each crop with noise of its own level."""

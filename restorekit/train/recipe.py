@@ -86,7 +86,7 @@ class SafetySettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. `sha256` is the hash of the TOML text.
+    """One training run. `sha256` is the hash of the TOML text, behind that of the recipe it is based on.
 
     A network begins from the numbers of the model `warm_start`, or from a dictionary that is learned on the training
     images, or, where there is neither, from the initial values that its architecture has.
@@ -117,26 +117,61 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_path: str) -> Recipe:
     """A recipe of the package by its name, or any TOML file by its path.
 
+    A recipe with the key `base` differs from the recipe of that name or path in the keys that it has itself, also
+    within tables; a path is relative to its own folder.
+
     Raises:
         UsageError: there is no such recipe.
-        TrainingError: it is not TOML, or a setting is missing, unknown or of the wrong type.
+        TrainingError: it is not TOML, or a setting is missing, unknown or of the wrong type; or so with its base.
     """
-    if name_or_path in recipe_names():
-        text = (resources.files("restorekit.train") / "recipes" / f"{name_or_path}.toml").read_text("utf-8")
-    elif name_or_path.endswith(".toml") and Path(name_or_path).is_file():
-        text = Path(name_or_path).read_text("utf-8")
-    else:
-        raise UsageError(
-            f"no recipe {name_or_path!r}: give the path of a TOML file or one of {', '.join(recipe_names())}"
-        )
+    text, folder = _read(name_or_path, Path())
     try:
-        return _parse(text)
+        table = tomllib.loads(text)
+        if "base" in table:
+            base = _read(_base_of(table), folder)[0]
+            table = _merged(_whole(tomllib.loads(base)), table)
+            text = base + text
+        return _recipe(table, hashlib.sha256(text.encode()).hexdigest())
     except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"recipe {name_or_path} cannot be read: {error}") from error
 
 
-def _parse(text: str) -> Recipe:
-    table = tomllib.loads(text)
+def _read(name_or_path: str, folder: Path) -> tuple[str, Path]:
+    """The text of a recipe, and the folder that paths in it are relative to."""
+    if name_or_path in recipe_names():
+        entry = resources.files("restorekit.train") / "recipes" / f"{name_or_path}.toml"
+        return entry.read_text("utf-8"), Path()
+    path = folder / name_or_path
+    if name_or_path.endswith(".toml") and path.is_file():
+        return path.read_text("utf-8"), path.parent
+    raise UsageError(f"no recipe {name_or_path!r}: give the path of a TOML file or one of {', '.join(recipe_names())}")
+
+
+def _base_of(table: dict[str, Any]) -> str:
+    """Takes `base` out of a recipe, which needs a name of its own, for its weights are others."""
+    base = table.pop("base")
+    if not isinstance(base, str) or "name" not in table:
+        raise ValueError("base must be the name or path of a recipe, beside a name of its own")
+    return base
+
+
+def _whole(base: dict[str, Any]) -> dict[str, Any]:
+    """One level of bases is enough, and leaves at most two files to read."""
+    if "base" in base:
+        raise ValueError(f"its base, {base.get('name')}, has a base itself; name one that has not")
+    return base
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `own` in the place of those of `base`; tables of both, key by key."""
+    merged = {**base, **own}
+    for name in base.keys() & own.keys():
+        if isinstance(base[name], dict) and isinstance(own[name], dict):
+            merged[name] = _merged(base[name], own[name])
+    return merged
+
+
+def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
     settings = _in_units(table.pop("settings"))
     sections: dict[str, object] = {
         "data": _section(DataSettings, table.pop("data")),
@@ -146,8 +181,7 @@ def _parse(text: str) -> Recipe:
     }
     if "dictionary" in table:
         sections["dictionary"] = _section(DictionarySettings, table.pop("dictionary"))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    everything = {"warm_start": "", **table, **sections, "settings": MappingProxyType(settings), "sha256": digest}
+    everything = {"warm_start": "", **table, **sections, "settings": MappingProxyType(settings), "sha256": sha256}
     return _section(Recipe, everything)
 
 

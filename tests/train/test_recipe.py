@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,85 @@ def test_the_hash_follows_the_text(recipe_file: Path) -> None:
     before = load_recipe(str(recipe_file)).sha256
     recipe_file.write_text(recipe_file.read_text().replace("seed = 3", "seed = 4"))
     assert load_recipe(str(recipe_file)).sha256 != before
+
+
+DERIVED = """
+base = "tiny.toml"
+name = "tinier"
+description = "for tests of bases"
+
+[settings]
+atoms = 8
+
+[noise]
+low = 10
+high = 12
+"""
+
+
+@pytest.fixture
+def derived_file(recipe_file: Path) -> Path:
+    path = recipe_file.with_name("tinier.toml")
+    path.write_text(DERIVED)
+    return path
+
+
+def test_a_recipe_differs_from_its_base_in_the_keys_that_it_has(recipe_file: Path, derived_file: Path) -> None:
+    base, derived = load_recipe(str(recipe_file)), load_recipe(str(derived_file))
+    assert (derived.name, derived.description) == ("tinier", "for tests of bases")
+    assert derived.settings == {**base.settings, "atoms": 8}
+    assert derived.degradation == replace(base.degradation, low=10, high=12)
+    assert (derived.task, derived.seed, derived.data) == (base.task, base.seed, base.data)
+    assert (derived.dictionary, derived.optimiser, derived.safety) == (base.dictionary, base.optimiser, base.safety)
+
+
+def test_the_hash_follows_the_text_of_the_base_too(recipe_file: Path, derived_file: Path) -> None:
+    before = load_recipe(str(derived_file)).sha256
+    assert before != load_recipe(str(recipe_file)).sha256
+    recipe_file.write_text(recipe_file.read_text().replace("seed = 3", "seed = 4"))
+    changed = load_recipe(str(derived_file)).sha256
+    assert changed != before
+    derived_file.write_text(derived_file.read_text().replace("atoms = 8", "atoms = 9"))
+    assert load_recipe(str(derived_file)).sha256 != changed
+
+
+def test_a_recipe_may_be_based_on_one_of_the_package(derived_file: Path) -> None:
+    derived_file.write_text(DERIVED.replace("tiny.toml", "denoise-gray-sc"))
+    assert load_recipe(str(derived_file)).data == load_recipe("denoise-gray-sc").data
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ('"tiny.toml"', '"tinier.toml"', TrainingError, "tinier.toml cannot be read: its base, tinier, has a base"),
+        ('"tiny.toml"', "3", TrainingError, "base must be the name or path"),
+        ('name = "tinier"', "", TrainingError, "a name of its own"),
+        ("low = 10", "lowest = 10", TrainingError, "lowest"),
+        ("[noise]", "[jpeg]", TrainingError, "not noise, jpeg"),
+        ('"tiny.toml"', '"gone.toml"', UsageError, "no recipe 'gone.toml'"),
+    ],
+)
+def test_a_base_that_does_not_fit_is_refused(
+    derived_file: Path, old: str, new: str, error: type[Exception], message: str
+) -> None:
+    derived_file.write_text(DERIVED.replace(old, new))
+    with pytest.raises(error, match=message):
+        load_recipe(str(derived_file))
+
+
+@pytest.mark.parametrize(("low", "expected"), [("1", (0.0, 75.0)), ("0.5", (0.0, 75.0)), ("13.5", (13.5, 75.0))])
+def test_noise_begins_on_the_card_where_it_begins_in_training(
+    recipe_file: Path, low: str, expected: tuple[float, float]
+) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace("low = 5", f"low = {low}"))
+    assert load_recipe(str(recipe_file)).degradation.level_range == expected
+
+
+@pytest.mark.parametrize("kind", ["gray", "color"])
+@pytest.mark.parametrize("sigma", [5, 15, 25, 50])
+def test_recipes_for_one_noise_level_are_the_general_one_about_that_level(kind: str, sigma: int) -> None:
+    general, special = load_recipe(f"denoise-{kind}-groupsc"), load_recipe(f"denoise-{kind}-groupsc-{sigma}")
+    assert special.warm_start == general.name
+    assert (special.settings, special.data, special.seed) == (general.settings, general.data, general.seed)
+    assert special.degradation.level_range == pytest.approx((0.9 * sigma, 1.1 * sigma))
+    assert special.degradation.validation == (sigma,)
