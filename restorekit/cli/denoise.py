@@ -33,7 +33,8 @@ def denoise(
 ) -> None:
     """Remove Gaussian noise from images.
 
-    IMG.png becomes IMG_denoised.png beside it, a folder becomes FOLDER_denoised/ with the same tree in it.
+    IMG.png becomes IMG_denoised.png beside it, a folder becomes FOLDER_denoised/ with the same tree in it. Without
+    --model each image has the default model for its colours, or one that is installed for its noise level alone.
     """
     check_explanation(explanation, files)
     level = None if sigma == AUTO else parse_sigma(sigma)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 
 from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.restore.engine import Quality
-from restorekit.zoo import LoadedModel, default_models, find, load_model
+from restorekit.zoo import LoadedModel, ModelCard, default_model, default_models, find, load_model, specialised_models
 
 PRIOR_TASK = "denoise"
 """What the models are made for that can be the prior of other tasks."""
@@ -14,13 +15,17 @@ _TAKE_PRIORS = ("deblur", "superres")
 """The tasks that are done with a denoiser as well as with a model trained for them."""
 _KINDS = {1: "grey", 2: "complex", 3: "colour"}
 
+_FAINT_NOISE = 1
+"""On the scale 0..255: solvers ask their prior to remove as little, whatever they begin with."""
+
 
 class ModelChoice:
     """The model that was named, or the default one of the task, which for some tasks depends on the picture.
 
     To denoise there is a default model for grey and one for colour pictures; a demosaicked picture has always three
     channels, and what is deblocked always one, so that these tasks have one default, and take no other kind of model.
-    Tasks with a prior take models that were trained for them, and denoisers.
+    Where the level of the degradation is known, a model that was made for levels about it may stand in for the default.
+    Tasks with a prior take models that were trained for them, and denoisers for all levels.
 
     Args:
         task: one of `zoo.card.TASKS`.
@@ -28,7 +33,8 @@ class ModelChoice:
         offline: never ask the hub.
 
     Raises:
-        ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task.
+        ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
+            or only a part of the levels that a prior needs.
 
     """
 
@@ -36,7 +42,7 @@ class ModelChoice:
         self._task = task
         self._offline = offline
         self._names = default_models(task)
-        self._defaults: dict[int, LoadedModel] = {}
+        self._defaults: dict[str, LoadedModel] = {}
         self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
         if self._given is not None:
             self._check(self._given)
@@ -57,10 +63,13 @@ class ModelChoice:
         """Which models the name `default` stands for; empty if there is no such question."""
         if self.name != "default":
             return ""
-        return "default: " + ", ".join(f"{name} for {_KINDS[count]} images" for count, name in self._names.items())
+        general = ", ".join(f"{name} for {_KINDS[count]} images" for count, name in self._names.items())
+        cards = [(name, card) for specialised in self._specialised.values() for name, card in specialised.items()]
+        ranges = [f"{name} from {card.level_range[0]:g} to {card.level_range[1]:g}" for name, card in cards]
+        return f"default: {general}" + (f"; in their place {', '.join(ranges)}" if ranges else "")
 
-    def candidates(self) -> tuple[LoadedModel, ...]:
-        """The models in question: the one that was named, or the default ones that are installed.
+    def candidates(self, level: float | None = None) -> tuple[LoadedModel, ...]:
+        """The models in question at a level, see `fitting`: the one that was named, or the default ones.
 
         A default model that is not installed is missed when a picture needs it.
         """
@@ -69,17 +78,20 @@ class ModelChoice:
         found = []
         for channels in self._names:
             with suppress(ModelNotFoundError):
-                found.append(self._default(channels))
+                found.append(self._default(channels, level))
         return tuple(found)
 
-    def fitting(self, channels: int) -> LoadedModel:
+    def fitting(self, channels: int, level: float | None = None) -> LoadedModel:
         """The model for pictures of 1 or 3 channels.
+
+        level: of their degradation, as in `ModelCard.level_range`; None if the model has to serve at every level.
 
         Raises:
             ModelMismatchError: the model named is for others. ModelNotFoundError: the default one is not installed.
+            WeightsError: the default one, or one that may stand in for it, is damaged.
         """
         if self._given is None:
-            return self._default(channels)
+            return self._default(channels, level)
         if self._given.card.channels != channels:
             raise ModelMismatchError(
                 f"a {_KINDS[channels]} picture, but {self._given.card.name} is a model for "
@@ -87,17 +99,28 @@ class ModelChoice:
             )
         return self._given
 
-    def _default(self, channels: int) -> LoadedModel:
-        if channels not in self._defaults:
-            name = self._names[channels]
+    @cached_property
+    def _specialised(self) -> dict[int, dict[str, ModelCard]]:
+        return specialised_models(self._task)
+
+    def _default_name(self, channels: int, level: float | None) -> str:
+        if level is not None:
+            for name, card in self._specialised.get(channels, {}).items():
+                if card.covers(level):
+                    return name
+        return self._names[channels]
+
+    def _default(self, channels: int, level: float | None) -> LoadedModel:
+        name = self._default_name(channels, level)
+        if name not in self._defaults:
             try:
                 path = find(name, offline=self._offline)
             except ModelNotFoundError as error:
                 raise ModelNotFoundError(
                     f"{name}, the default model to {self._task}, is not installed; name another with --model"
                 ) from error
-            self._defaults[channels] = load_model(path)
-        return self._defaults[channels]
+            self._defaults[name] = load_model(path)
+        return self._defaults[name]
 
     def _check(self, model: LoadedModel) -> None:
         """Raise ModelMismatchError for a model of another task, or of channels that the task has no use for."""
@@ -111,3 +134,15 @@ class ModelChoice:
                 f"{card.name} is for {_KINDS[card.channels]} images, and to {self._task} takes one for {wanted} "
                 f"images; {usable} would fit"
             )
+        if self._task != PRIOR_TASK and card.task == PRIOR_TASK:
+            check_prior(card)
+
+
+def check_prior(card: ModelCard) -> None:
+    """Raise ModelMismatchError for a denoiser that can be no prior, for it was made for a part of the levels alone."""
+    low, high = card.level_range
+    if low > _FAINT_NOISE:
+        raise ModelMismatchError(
+            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove fainter "
+            f"noise as well; {default_model(PRIOR_TASK, card.channels)} would fit"
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from restorekit.physics.fourier import SampledFourier
-from restorekit.restore.choice import ModelChoice
+from restorekit.restore.choice import ModelChoice, check_prior
 from restorekit.restore.cs_mri_tv import peak_of, tv_reconstruction
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
 from restorekit.restore.plug_and_play import Watch, check_noise, solve
@@ -34,7 +34,8 @@ class DenoiserPrior:
         steps: None for as many as were found to be enough.
 
     Raises:
-        UsageError: less than one step. DeviceError: no such device. ModelMismatchError: a model for colour.
+        UsageError: less than one step. DeviceError: no such device. ModelMismatchError: a model for colour, or for a
+            part of the noise levels.
     """
 
     models: ModelChoice
@@ -43,7 +44,7 @@ class DenoiserPrior:
 
     def __post_init__(self) -> None:
         resolve_device(self.settings.device)
-        self.models.fitting(1)
+        check_prior(self.denoiser.card)
         _ = self.splitting
 
     @property

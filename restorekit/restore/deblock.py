@@ -112,8 +112,8 @@ class DeblockArray:
     def __call__(self, compressed: Plane, quality_factor: int) -> Plane:
         """Luma [H, W] and the quality factor of its compression -> the estimate in [0, 1]."""
         model = self.models.fitting(1)
-        low, high = model.card.level_range
-        if not low <= quality_factor <= high:
+        if not model.card.covers(quality_factor):
+            low, high = model.card.level_range
             raise UsageError(
                 f"quality factor {quality_factor} is none that {model.card.name} was made for; use {low:g} to {high:g}"
             )

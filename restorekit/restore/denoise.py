@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +67,12 @@ class Denoise:
 
     def _choose(self, picture: Picture) -> tuple[LoadedModel, float, tuple[str, ...]]:
         """The model for a picture, the noise level in [0, 1] and remarks. Raises ModelMismatchError if none fits."""
-        model = self._models.fitting(1 if picture.is_grey else 3)
+        channels = 1 if picture.is_grey else 3
         if self._sigma is not None:
-            return model, self._sigma, ()
-        sigma, found = _estimated_sigma(estimate_sigma(picture.to_float()), model)
+            return self._models.fitting(channels, 255 * self._sigma), self._sigma, ()
+        estimate = estimate_sigma(picture.to_float())
+        model = self._models.fitting(channels, 255 * estimate)
+        sigma, found = _estimated_sigma(estimate, model)
         return model, sigma, found
 
 
@@ -89,21 +90,25 @@ class DenoiseArray:
 
     def __call__(self, noisy: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
         """An image [H, W] or [H, W, 3] and its noise level in [0, 1] -> the estimate in [0, 1]."""
-        network = self.models.fitting(1 if noisy.ndim == 2 else noisy.shape[2]).patch_network
-        return restore_array(noisy, sigma, network, self.settings)[0]
+        model = self.models.fitting(1 if noisy.ndim == 2 else noisy.shape[2], 255 * sigma)
+        return restore_array(noisy, sigma, model.patch_network, self.settings)[0]
 
 
 def check_sigmas(sigmas: Iterable[float], models: ModelChoice) -> None:
-    """Raise UsageError, naming the range, for a noise level, in [0, 1], that one of the models was not made for."""
-    for sigma, model in product(sigmas, models.candidates()):
-        low, high = model.card.level_range
+    """Raise UsageError, naming the range, for a noise level, in [0, 1], that one of its models was not made for.
+
+    The models of all levels are loaded, so that none is missed or damaged later on, or loaded while time is taken.
+    """
+    for sigma in sigmas:
         level = round(255 * sigma, 6)
-        if not (level > 0 and low <= level <= high):
-            least = f"from {low:g}" if low > 0 else "above 0"
-            raise UsageError(
-                f"sigma {level:g} is not a noise level that {model.card.name} was made for; "
-                f"use a number {least} up to {high:g} (on the scale 0..255), or auto"
-            )
+        for model in models.candidates(level):
+            if not (level > 0 and model.card.covers(level)):
+                low, high = model.card.level_range
+                least = f"from {low:g}" if low > 0 else "above 0"
+                raise UsageError(
+                    f"sigma {level:g} is not a noise level that {model.card.name} was made for; "
+                    f"use a number {least} up to {high:g} (on the scale 0..255), or auto"
+                )
 
 
 def _estimated_sigma(estimate: float, model: LoadedModel) -> tuple[float, tuple[str, ...]]:

@@ -64,6 +64,11 @@ class ModelCard:
     licence: str
     measured: tuple[Measurement, ...] = ()
 
+    def covers(self, level: float) -> bool:
+        """Whether the model was made for a level, up to the rounding that a change of scale costs."""
+        low, high = self.level_range
+        return low <= round(level, 6) <= high
+
     def to_json(self) -> str:
         """The card as a JSON object: its fields, and `format`, the version of this layout."""
         return json.dumps({"format": FORMAT_VERSION, **asdict(self)}, ensure_ascii=False, allow_nan=False)

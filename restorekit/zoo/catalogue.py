@@ -24,6 +24,21 @@ _DEFAULT_MODELS = {
     ("superres", 1): "denoise-gray-groupsc",
     ("superres", 3): "superres-color-admm",
 }
+_SPECIALISED_MODELS = {
+    ("denoise", 1): (
+        "denoise-gray-groupsc-5",
+        "denoise-gray-groupsc-15",
+        "denoise-gray-groupsc-25",
+        "denoise-gray-groupsc-50",
+    ),
+    ("denoise", 3): (
+        "denoise-color-groupsc-5",
+        "denoise-color-groupsc-15",
+        "denoise-color-groupsc-25",
+        "denoise-color-groupsc-50",
+    ),
+}
+"""Models that stand in for the default one at the levels on their cards, as far as they are installed."""
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -62,6 +77,22 @@ def default_models(task: str) -> dict[int, str]:
     return {channels: name for (known, channels), name in sorted(_DEFAULT_MODELS.items()) if known == task}
 
 
+def specialised_models(task: str) -> dict[int, dict[str, ModelCard]]:
+    """The cards of the installed models for a part of a task's levels, by number of channels and by name.
+
+    Where no model is asked for, the first whose card covers the level is used, and the default one where none does.
+
+    Raises:
+        WeightsError: one of their files is damaged.
+    """
+    shipped = _shipped_files()
+    return {
+        channels: {name: read_card(shipped[name]) for name in names if name in shipped}
+        for (known, channels), names in _SPECIALISED_MODELS.items()
+        if known == task
+    }
+
+
 def weights_folder() -> Path:
     """The folder of the shipped models: inside the installed package, or at the top of a source checkout."""
     installed = _PACKAGE / "weights"
@@ -74,7 +105,7 @@ def shipped_models() -> tuple[ShippedModel, ...]:
     Raises:
         WeightsError: one of their files is damaged.
     """
-    return tuple(ShippedModel(read_card(path), path) for path in sorted(weights_folder().glob(f"*{_SUFFIX}")))
+    return tuple(ShippedModel(read_card(path), path) for path in _shipped_files().values())
 
 
 def find(
@@ -128,8 +159,12 @@ def _looks_like_path(text: str) -> bool:
     return "/" in text or os.sep in text or text.endswith(_SUFFIX)
 
 
+def _shipped_files() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(weights_folder().glob(f"*{_SUFFIX}"))}
+
+
 def _shipped_file(name: str) -> Path:
-    known = {path.stem: path for path in sorted(weights_folder().glob(f"*{_SUFFIX}"))}
+    known = _shipped_files()
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)

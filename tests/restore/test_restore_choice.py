@@ -8,13 +8,13 @@ from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.restore import choice
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import Quality
-from restorekit.zoo import LoadedModel, default_model
+from restorekit.zoo import LoadedModel, ModelCard, default_model
 from tests.cards import bare_card
 from tests.tiny import tiny_network
 
 
-def make_model(name: str, task: str, channels: int) -> LoadedModel:
-    card = bare_card(name, task, channels, (0, 75))
+def make_model(name: str, task: str, channels: int, level_range: tuple[float, float] = (0, 75)) -> LoadedModel:
+    card = bare_card(name, task, channels, level_range)
     return LoadedModel(card, tiny_network(channels), Path(name))
 
 
@@ -30,7 +30,22 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
 
     monkeypatch.setattr(choice, "find", find)
     monkeypatch.setattr(choice, "load_model", models.__getitem__)
+    monkeypatch.setattr(choice, "specialised_models", lambda task: {})
     return models
+
+
+@pytest.fixture
+def specialised(installed: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
+    """The default models to denoise, and those for levels about 15 and, in grey, 25; by name."""
+    cards: dict[int, dict[str, ModelCard]] = {1: {}, 3: {}}
+    for channels, level in ((1, 15), (1, 25), (3, 15)):
+        model = make_model(f"{channels}-about-{level}", "denoise", channels, (0.9 * level, 1.1 * level))
+        cards[channels][model.card.name] = model.card
+        installed[model.card.name] = model
+    for channels in (1, 3):
+        installed[default_model("denoise", channels)] = make_model("general", "denoise", channels)
+    monkeypatch.setattr(choice, "specialised_models", lambda task: cards if task == "denoise" else {})
+    return installed
 
 
 @pytest.mark.parametrize(("task", "channels"), [("demosaic", 3), ("deblock", 1)])
@@ -77,3 +92,54 @@ def test_models_of_another_task_or_of_no_use_to_it_are_refused():
         ModelChoice("demosaic", make_model("mine", "demosaic", 1))
     with pytest.raises(ModelMismatchError, match="mine is for colour images, and to deblock takes one for grey images"):
         ModelChoice("deblock", make_model("mine", "deblock", 3))
+
+
+@pytest.mark.parametrize(
+    ("channels", "level", "name"),
+    [
+        (1, 13.5, "1-about-15"),
+        (1, 15, "1-about-15"),
+        (1, 16.5 + 1e-9, "1-about-15"),
+        (1, 16.6, "general"),
+        (1, 25, "1-about-25"),
+        (1, 0.1, "general"),
+        (1, None, "general"),
+        (3, 15, "3-about-15"),
+        (3, 25, "general"),
+    ],
+)
+def test_the_default_is_the_model_whose_card_covers_the_level(specialised, channels, level, name):
+    models = ModelChoice("denoise", None)
+    assert models.fitting(channels, level).card.name == name
+    assert models.candidates(level)[channels // 2].card.name == name
+
+
+def test_a_model_that_was_named_stays_whatever_the_level(specialised):
+    models = ModelChoice("denoise", default_model("denoise", 1))
+    assert models.fitting(1, 15).card.name == "general"
+    assert ModelChoice("denoise", "1-about-15").fitting(1, 40).card.name == "1-about-15"
+
+
+def test_a_model_for_a_level_serves_where_the_general_one_is_missing(specialised):
+    del specialised[default_model("denoise", 1)]
+    models = ModelChoice("denoise", None)
+    assert models.fitting(1, 15).card.name == "1-about-15"
+    with pytest.raises(ModelNotFoundError, match=default_model("denoise", 1)):
+        models.fitting(1, 40)
+
+
+def test_default_is_said_to_stand_for_the_models_of_levels_too(specialised):
+    note = ModelChoice("denoise", None).note
+    assert note.endswith(
+        "; in their place 1-about-15 from 13.5 to 16.5, 1-about-25 from 22.5 to 27.5, 3-about-15 from 13.5 to 16.5"
+    )
+    assert "about" not in ModelChoice("deblur", None).note
+
+
+@pytest.mark.parametrize("task", ["deblur", "superres"])
+def test_a_prior_is_a_model_for_all_levels(specialised, task):
+    assert ModelChoice(task, None).fitting(1).card.name == "general"
+    with pytest.raises(
+        ModelMismatchError, match=r"1-about-15 was made for noise of sigma 13.5 to 16.5 alone.*; denoise-gray-groupsc"
+    ):
+        ModelChoice(task, "1-about-15")

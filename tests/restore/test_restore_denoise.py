@@ -43,7 +43,17 @@ def shelf(monkeypatch):
 
     monkeypatch.setattr(choice, "find", find)
     monkeypatch.setattr(choice, "load_model", models.__getitem__)
+    monkeypatch.setattr(choice, "specialised_models", lambda task: {})
     return models
+
+
+@pytest.fixture
+def about_10(shelf, monkeypatch):
+    """The name of a grey model for levels about 10, beside the others."""
+    card = replace(CARD, name="about-10", level_range=(9.0, 11.0))
+    shelf["about-10"] = LoadedModel(card, network(1), Path("about-10"))
+    monkeypatch.setattr(choice, "specialised_models", lambda task: {1: {"about-10": card}})
+    return "about-10"
 
 
 def test_the_default_model_is_that_of_the_picture(shelf):
@@ -106,3 +116,38 @@ def test_as_a_method_to_be_measured(shelf):
     assert DenoiseArray(ModelChoice("denoise", "tiny"), RunSettings()).name == "tiny (balanced)"
     with pytest.raises(ModelMismatchError):
         DenoiseArray(ModelChoice("denoise", "tiny"), RunSettings())(np.stack([noisy] * 3, -1), 0.1)
+
+
+def test_the_default_goes_by_the_level_that_was_named(about_10):
+    at_10, at_12 = (Denoise(level / 255, ModelChoice("denoise", None), RunSettings()) for level in (10, 12))
+    assert at_10(GREY).model == at_10.examined(GREY)[1].model.card.name == about_10
+    assert at_10(COLOUR).model == "denoise-color-groupsc"
+    assert at_12(GREY).model == "denoise-gray-groupsc"
+
+
+def test_the_default_goes_by_the_level_estimated_on_each_picture(about_10, monkeypatch):
+    estimates = iter((10.5, 12, 60))
+    monkeypatch.setattr(denoise, "estimate_sigma", lambda pixels: next(estimates) / 255)
+    operation = Denoise(None, ModelChoice("denoise", None), RunSettings())
+    restored = [operation(GREY) for _ in range(3)]
+    assert [one.model for one in restored] == [about_10, "denoise-gray-groupsc", "denoise-gray-groupsc"]
+    assert [one.parameters[0][1] for one in restored] == pytest.approx([10.5, 12, 50])
+
+
+def test_what_is_measured_goes_by_the_level(about_10, shelf):
+    del shelf["denoise-gray-groupsc"]
+    method = DenoiseArray(ModelChoice("denoise", None), RunSettings())
+    noisy = np.full((8, 9), 0.4, np.float32)
+    assert method(noisy, 10 / 255).shape == (8, 9)
+    with pytest.raises(ModelNotFoundError):
+        method(noisy, 12 / 255)
+
+
+def test_the_models_of_all_levels_are_loaded_at_once(about_10, shelf, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(choice, "load_model", lambda name: loaded.append(name) or shelf[name])
+    models = ModelChoice("denoise", None)
+    denoise.check_sigmas((10 / 255, 12 / 255), models)
+    assert sorted(loaded) == [about_10, "denoise-color-groupsc", "denoise-gray-groupsc"]
+    DenoiseArray(models, RunSettings())(np.full((8, 9), 0.4, np.float32), 12 / 255)
+    assert len(loaded) == 3

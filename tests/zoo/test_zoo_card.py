@@ -26,6 +26,12 @@ def test_the_json_is_plain_and_names_its_format() -> None:
     assert "é included" in card().to_json()
 
 
+def test_a_card_covers_its_levels_but_for_rounding() -> None:
+    narrow = card(level_range=(13.5, 16.5))
+    assert all(narrow.covers(level) for level in (13.5, 15, 16.5, 255 * (16.5 / 255), 13.5 - 1e-9))
+    assert not any(narrow.covers(level) for level in (13.4, 16.6, 0, -15, float("nan"), float("inf")))
+
+
 def test_every_key_is_needed() -> None:
     document = json.loads(card().to_json())
     for key in document.keys() - {"format"}:

@@ -45,8 +45,8 @@ def card(**changes: object) -> ModelCard:
     return ModelCard(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def write_model(path: Path) -> Path:
-    save_weights(path, network().state_dict(), card())
+def write_model(path: Path, its_card: ModelCard | None = None) -> Path:
+    save_weights(path, network().state_dict(), its_card or card())
     return path
 
 
