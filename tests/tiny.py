@@ -1,8 +1,9 @@
-"""Sparse coders small enough for tests, with numbers that depend on nothing but the seed."""
+"""Networks small enough for tests, with numbers that depend on nothing but the seed."""
 
 import torch
 
-from restorekit.models import SparseCoding, SparseCodingSettings
+from restorekit.models import Enlarger, SparseCoding, SparseCodingSettings
+from restorekit.models.enlarger import EnlargerSettings
 
 
 def tiny_network(
@@ -26,4 +27,13 @@ def tiny_network(
     )
     network = SparseCoding(settings)
     network.initialise(torch.randn(channels * patch_size**2, 16, generator=generator))
+    return network.eval().requires_grad_(False)
+
+
+def tiny_enlarger(channels: int = 3) -> Enlarger:
+    generator = torch.Generator().manual_seed(0)
+    network = Enlarger(EnlargerSettings(channels, width=8, blocks=2))
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
     return network.eval().requires_grad_(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording
+from restorekit.models.enlarger import Enlarger
 from restorekit.models.registry import AnyNetwork, build, settings_json
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.models.sparse_coding_settings import SparseCodingSettings
@@ -10,6 +11,7 @@ from restorekit.models.unrolled import UnrolledADMM
 
 __all__ = [
     "AnyNetwork",
+    "Enlarger",
     "Network",
     "PatchNetwork",
     "ReconstructionNetwork",

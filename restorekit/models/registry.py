@@ -13,6 +13,7 @@ from restorekit.errors import WeightsError
 from restorekit.models.base import PatchNetwork, ReconstructionNetwork
 from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
 from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.models.enlarger import Enlarger, EnlargerSettings
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.models.sparse_coding_settings import SparseCodingSettings
 from restorekit.models.unet import UNet, UNetSettings
@@ -37,6 +38,10 @@ def _unrolled_admm(settings: Mapping[str, object]) -> UnrolledADMM:
     return UnrolledADMM(parsed, denoiser)
 
 
+def _enlarger(settings: Mapping[str, object]) -> Enlarger:
+    return Enlarger(EnlargerSettings.parse(settings))
+
+
 def _cs_sparse_coding(settings: Mapping[str, object]) -> CsSparseCoding:
     return CsSparseCoding(CsSparseCodingSettings.parse(settings))
 
@@ -50,6 +55,7 @@ ARCHITECTURES: Mapping[str, tuple[type[AnyNetwork], Callable[[Mapping[str, objec
         "sparse-coding": (SparseCoding, _sparse_coding),
         "unet": (UNet, _unet),
         "unrolled-admm": (UnrolledADMM, _unrolled_admm),
+        "enlarger": (Enlarger, _enlarger),
         "cs-sc": (CsSparseCoding, _cs_sparse_coding),
         "cs-tv": (CsTv, _cs_tv),
     }

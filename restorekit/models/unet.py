@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
 from restorekit.models.base import PatchNetwork
+from restorekit.models.convolution import DifferenceHead, convolution, initialise_residual_network, residual_blocks
 from restorekit.models.settings import SettingsReader
 from restorekit.tiling import GridBlock, accumulate_blocks, regular_length
 
 SHUFFLE = 2
 """Features are half as high and wide as the image, which is a quarter of the work."""
+HEAD_SIDE = 6
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,17 @@ class UNet(PatchNetwork):
         self.settings = settings
         widths, blocks = settings.widths, settings.blocks
         pixels = settings.channels * SHUFFLE**2
-        self.head = _Head(settings.channels, widths[0])
-        self.encoders = nn.ModuleList(_residual_blocks(width, blocks) for width in widths[:-1])
+        self.head = DifferenceHead(settings.channels, widths[0], HEAD_SIDE, SHUFFLE)
+        self.encoders = nn.ModuleList(residual_blocks(width, blocks) for width in widths[:-1])
         self.downward = nn.ModuleList(nn.Conv2d(wide, deep, 2, stride=2, bias=False) for wide, deep in pairwise(widths))
-        self.middle = _residual_blocks(widths[-1], blocks)
+        self.middle = residual_blocks(widths[-1], blocks)
         self.upward = nn.ModuleList(
             nn.ConvTranspose2d(deep, wide, 2, stride=2, bias=False) for wide, deep in pairwise(widths)
         )
-        self.decoders = nn.ModuleList(_residual_blocks(width, blocks) for width in widths[:-1])
-        self.tail = _convolution(widths[0], pixels)
-        self._initialise()
+        self.decoders = nn.ModuleList(residual_blocks(width, blocks) for width in widths[:-1])
+        self.tail = convolution(widths[0], pixels)
+        initialise_residual_network(self, transposed="upward")
+        nn.init.zeros_(self.tail.weight)
 
     @property
     def channels(self) -> int:
@@ -155,62 +158,3 @@ class UNet(PatchNetwork):
         for grow, decode in zip(reversed(self.upward), reversed(self.decoders), strict=True):
             features = decode(grow(features) + kept.pop())
         return observed - F.pixel_shuffle(self.tail(features), SHUFFLE)
-
-    @torch.no_grad()
-    def _initialise(self) -> None:
-        """Features that keep their size from layer to layer, at random, and f = 0."""
-        for name, weight in self.named_parameters():
-            # Every output of a transposed convolution of side and stride 2 is made from one input pixel.
-            inputs = weight.shape[0] if name.startswith("upward") else weight[0].numel()
-            weight.normal_(0, inputs**-0.5)
-        for block in self.modules():
-            if isinstance(block, _ResidualBlock):
-                block.first.weight.mul_(math.sqrt(2))
-                block.second.weight.mul_(0.3)
-        self.tail.weight.zero_()
-
-
-class _Head(nn.Module):
-    """Differences of pixels and the noise level, at half the size: each filter sums to zero over every colour."""
-
-    SIDE = 6
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        self.filters = nn.Parameter(torch.zeros(width, channels, self.SIDE, self.SIDE))
-        self.level_weights = nn.Parameter(torch.zeros(width))
-
-    def forward(self, images: Tensor, level: Tensor) -> Tensor:
-        """Images [B, C, H, W] and their levels [B] -> features [B, F, H / 2, W / 2]."""
-        margin = (self.SIDE - SHUFFLE) // 2
-        rows, cols = (
-            torch.arange(-margin, side + margin, device=images.device).clamp(0, side - 1) for side in images.shape[-2:]
-        )
-        # Zeros around the image would be differences where it is bright. In memory colours lie side by side, and so do
-        # the features that follow, which is faster on a CPU.
-        padded = images[..., rows, :][..., cols].contiguous(memory_format=torch.channels_last)
-        differences = F.conv2d(padded, self.filters - self.filters.mean((2, 3), keepdim=True), stride=SHUFFLE)
-        # A map of one value, filtered, is a map of one value.
-        return differences + (level[:, None] * self.level_weights)[:, :, None, None]
-
-
-class _ResidualBlock(nn.Module):
-    """h + B relu(A h), with 3x3 convolutions A and B."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = _convolution(width, width)
-        self.second = _convolution(width, width)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features [B, F, H, W] -> features alike."""
-        change: Tensor = self.second(F.relu(self.first(features)))
-        return features + change
-
-
-def _residual_blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(_ResidualBlock(width) for _ in range(count)))
-
-
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)

@@ -81,12 +81,17 @@ def plan_for(model: LoadedModel, splitting: Splitting, iterations: int | None, l
     if not isinstance(model.network, UnrolledADMM):
         return splitting if iterations is None else replace(splitting, iterations=iterations)
     learned = Learned(model.network, level)
-    if iterations not in (None, learned.iterations):
-        raise UsageError(
-            f"{model.card.name} was trained for {learned.iterations} iterations, not {iterations}; "
-            "name a denoiser with --model to choose"
-        )
+    check_iterations(model, learned.iterations, iterations)
     return learned
+
+
+def check_iterations(model: LoadedModel, trained: int, iterations: int | None) -> None:
+    """Raise UsageError for another number of iterations, if one was named, than the model was trained for."""
+    if iterations not in (None, trained):
+        counted = "1 iteration" if trained == 1 else f"{trained} iterations"
+        raise UsageError(
+            f"{model.card.name} was trained for {counted}, not {iterations}; name a denoiser with --model to choose"
+        )
 
 
 class ZooDenoiser:

@@ -17,7 +17,8 @@ from restorekit.train.degradation import LEVELS
 class DownsamplingSettings:
     """Bicubic downsampling by 2, 3 or 4, with noise of up to `noise`, on the 0..255 scale.
 
-    The sides of crops are multiples of 12, so that every scale divides them.
+    A scale s is drawn with a probability proportional to s^2, so that as many small pixels are seen at each: the larger
+    the scale, the more there is to learn. The sides of crops are multiples of 12, so that every scale divides them.
     """
 
     noise: float
@@ -31,7 +32,8 @@ class DownsamplingSettings:
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
         """All crops by one scale, drawn anew for each batch, each with noise of its own level."""
-        scale = SCALES[int(torch.randint(len(SCALES), (), generator=generator))]
+        shares = torch.tensor([float(scale**2) for scale in SCALES])
+        scale = SCALES[int(torch.multinomial(shares, 1, generator=generator))]
         return _small(clean, scale, self.noise / LEVELS * torch.rand(len(clean), generator=generator), generator)
 
     def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Recording:

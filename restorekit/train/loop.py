@@ -122,7 +122,7 @@ class _Trainer:
         self.snapshot = _tensors(self.network)
         if checkpoint is not None:
             self._restore(checkpoint)
-        objective = objective_of(self.network, recipe.degradation.balance, recipe.data.margin)
+        objective = objective_of(self.network, recipe)
         self.compiled = compile_module(objective.compilable, world.device)
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.probe = self._probe_crops()

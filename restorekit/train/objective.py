@@ -10,18 +10,23 @@ from torch import Tensor, nn
 from restorekit.errors import TrainingError
 from restorekit.models import AnyNetwork, PatchNetwork, ReconstructionNetwork, Recording
 from restorekit.train.degradation import LEVELS, Observation
+from restorekit.train.recipe import LOGARITHMIC, Recipe
 
 REFERENCE_LEVEL = 25 / LEVELS
+NEGLIGIBLE = 1e-4
+"""A mean squared error of 40 dB: flat crops, easily better than that, then do not outweigh all others."""
 
 
 class Objective(nn.Module, ABC):
     """mean_b (level_b / 25)^-balance e_b, with e_b the squared error of crop b as its kind of network counts it.
 
-    The factor of the level, squared error growing about like level^balance, lets each level count alike.
+    The factor of the level, squared error growing about like level^balance, lets each level count alike. Or else, with
+    the loss "logarithmic", mean_b log(e_b + 1e-4), which lets each crop count alike, as mean PSNR does.
     """
 
-    def __init__(self, balance: float) -> None:
+    def __init__(self, loss: str, balance: float) -> None:
         super().__init__()
+        self.loss = loss
         self.balance = balance
 
     def forward(
@@ -29,6 +34,8 @@ class Objective(nn.Module, ABC):
     ) -> tuple[Tensor, Tensor]:
         """The loss, and each crop's mean squared error [B]; clean is [B, C, H, W]."""
         errors = self.errors(observed, clean, stride, generator)
+        if self.loss == LOGARITHMIC:
+            return (errors + NEGLIGIBLE).log().mean(), errors.detach()
         return (errors * (observed.level / REFERENCE_LEVEL) ** -self.balance).mean(), errors.detach()
 
     @abstractmethod
@@ -54,8 +61,8 @@ class PatchObjective(Objective):
     Fully Trainable and Interpretable Non-Local Sparse Models, section 3.6.
     """
 
-    def __init__(self, network: PatchNetwork, balance: float) -> None:
-        super().__init__(balance)
+    def __init__(self, network: PatchNetwork, loss: str, balance: float) -> None:
+        super().__init__(loss, balance)
         self.network = network
 
     def errors(
@@ -88,8 +95,8 @@ class ReconstructionObjective(Objective):
     several images to be fitted, e_b is the mean over them.
     """
 
-    def __init__(self, network: ReconstructionNetwork, balance: float, margin: int) -> None:
-        super().__init__(balance)
+    def __init__(self, network: ReconstructionNetwork, loss: str, balance: float, margin: int) -> None:
+        super().__init__(loss, balance)
         self.network = network
         self.margin = margin
 
@@ -113,11 +120,12 @@ class ReconstructionObjective(Objective):
         return self.network.repeated
 
 
-def objective_of(network: AnyNetwork, balance: float, margin: int) -> Objective:
-    """The objective for a network's kind."""
+def objective_of(network: AnyNetwork, recipe: Recipe) -> Objective:
+    """What a recipe makes small, for a network's kind."""
+    loss, balance = recipe.loss, recipe.degradation.balance
     if isinstance(network, PatchNetwork):
-        return PatchObjective(network, balance)
-    return ReconstructionObjective(network, balance, margin)
+        return PatchObjective(network, loss, balance)
+    return ReconstructionObjective(network, loss, balance, recipe.data.margin)
 
 
 def without_border(images: Tensor, margin: int) -> Tensor:

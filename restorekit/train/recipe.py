@@ -30,6 +30,10 @@ DEGRADATIONS: Mapping[str, type[Degradation]] = MappingProxyType(
 """The sections of a recipe that say what is done to clean crops; it has one of them."""
 
 
+LOGARITHMIC = "logarithmic"
+LOSSES = ("squared", LOGARITHMIC)
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
@@ -89,7 +93,8 @@ class Recipe:
     """One training run. `sha256` is the hash of the TOML text, behind that of the recipe it is based on.
 
     A network begins from the numbers of the model `warm_start`, or from a dictionary that is learned on the training
-    images, or, where there is neither, from the initial values that its architecture has.
+    images, or, where there is neither, from the initial values that its architecture has. `loss` is one of `LOSSES`,
+    see `train.objective`.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Recipe:
     safety: SafetySettings
     sha256: str
     dictionary: DictionarySettings | None = None
+    loss: str = LOSSES[0]
 
 
 def recipe_names() -> list[str]:
@@ -182,7 +188,10 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
     if "dictionary" in table:
         sections["dictionary"] = _section(DictionarySettings, table.pop("dictionary"))
     everything = {"warm_start": "", **table, **sections, "settings": MappingProxyType(settings), "sha256": sha256}
-    return _section(Recipe, everything)
+    recipe = _section(Recipe, everything)
+    if recipe.loss not in LOSSES:
+        raise ValueError(f"loss {recipe.loss!r}: use one of {', '.join(LOSSES)}")
+    return recipe
 
 
 def _in_units(settings: Mapping[str, Any]) -> dict[str, object]:

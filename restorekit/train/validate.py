@@ -24,7 +24,7 @@ def validation_psnr(
     network: AnyNetwork, images: Sequence[Tensor], recipe: Recipe, device: torch.device
 ) -> dict[str, float]:
     """Mean PSNR in dB over the middle crops of `images`, for each level the degradation is validated at."""
-    objective = objective_of(network, recipe.degradation.balance, recipe.data.margin)
+    objective = objective_of(network, recipe)
     crops = [centre_crop(image, recipe.data.validation_crop) for image in images]
     # What was compiled for the crops of training would be compiled anew for these.
     with torch.compiler.set_stance("force_eager"):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from restorekit.models import SparseCoding, SparseCodingSettings, build, settings_json
 from restorekit.zoo import Measurement, ModelCard, save_weights
+from tests.tiny import tiny_enlarger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -44,6 +45,11 @@ def write_tiny_solver(path, name, task, level_range):
     network = build("unrolled-admm", {**schedule, "dual": True, "denoiser": inner})
     network.denoiser.initialise(torch.randn(27, 4))
     return _write_model(path, network, name, 3, task=task, level_range=level_range)
+
+
+def write_tiny_enlarger(path, name):
+    """A tiny colour network that enlarges."""
+    return _write_model(path, tiny_enlarger(), name, 3, task="superres", level_range=(2.0, 4.0))
 
 
 def _write_model(path, network, name, channels, **changes):

@@ -20,7 +20,7 @@ from restorekit.restore.plug_and_play import check_noise, greatest_noise, plan_f
 from restorekit.restore.superres import superres_array, superres_plan
 from restorekit.zoo import LoadedModel
 from tests.cards import bare_card
-from tests.tiny import tiny_network
+from tests.tiny import tiny_enlarger, tiny_network
 
 SETTINGS = RunSettings(Quality.BALANCED, "cpu", 160)
 KERNEL = gaussian_kernel(0.8)
@@ -81,6 +81,36 @@ def test_the_number_of_iterations_is_that_of_training() -> None:
     Deblur(KERNEL, None, models, SETTINGS, iterations=3)
     with pytest.raises(UsageError, match=r"deblur-tiny was trained for 3 iterations, not 8; name a denoiser"):
         Deblur(KERNEL, None, models, SETTINGS, iterations=8)
+
+
+def test_an_enlarger_takes_one_step_and_tells_of_it() -> None:
+    trained = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
+    with pytest.raises(UsageError, match=r"enlarger was trained for 1 iteration, not 2; name a denoiser"):
+        superres_plan(trained, 2, iterations=2)
+    seen = []
+    plan = superres_plan(trained, 3, iterations=1)
+    estimate, report = superres_array(
+        observed(), 3, 0.0, trained, SETTINGS, plan, lambda x, change: seen.append((x, change))
+    )
+    assert estimate.shape == (90, 102)
+    assert report.tiles == len(seen) == 1
+    np.testing.assert_array_equal(seen[0][0][0, 0].numpy(), estimate)
+    assert 0 < seen[0][1] < 1
+
+
+def test_at_best_an_enlarger_looks_at_all_turns_of_a_picture() -> None:
+    trained = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
+    image, plan = observed()[:, 2:], superres_plan(trained, 2)
+
+    def estimates(quality: Quality) -> list[np.ndarray]:
+        """Of the image, and of the image turned, turned back."""
+        settings = RunSettings(quality, "cpu")
+        of_image, of_turned = (superres_array(y, 2, 0.0, trained, settings, plan)[0] for y in (image, image.T[::-1]))
+        return [part[20:-20, 20:-20] for part in (of_image, of_turned[::-1].T)]
+
+    once, best = estimates(Quality.BALANCED), estimates(Quality.BEST)
+    assert np.abs(once[0] - once[1]).max() > 1e-3
+    np.testing.assert_allclose(best[0], best[1], atol=1e-4)
 
 
 def test_one_repeated_step_stops_where_little_changes() -> None:

@@ -16,12 +16,15 @@ from restorekit.restore import windows as windowing
 from restorekit.restore.boundary import Boundary
 from restorekit.restore.deblur import DEBLUR_SPLITTING, deblur_array
 from restorekit.restore.engine import Quality, RunReport, RunSettings
-from restorekit.restore.superres import SUPERRES_SPLITTINGS, shrink_bicubic, superres_array
+from restorekit.restore.superres import shrink_bicubic, superres_array, superres_plan
 from restorekit.restore.trajectory import Trajectory
 from restorekit.restore.windows import Windows, solve_over_windows
-from restorekit.zoo import load_model
+from restorekit.zoo import LoadedModel, load_model
+from tests.cards import bare_card
+from tests.tiny import tiny_enlarger
 
 MODEL = load_model(Path(__file__).parents[2] / "weights" / "denoise-gray-sc.safetensors")
+ENLARGER = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
 FAST = RunSettings(Quality.FAST, "cpu")
 
 
@@ -94,14 +97,15 @@ def test_windows_of_a_periodic_image_go_round(monkeypatch):
     assert psnr(tiled[inner], photo[inner]) == pytest.approx(psnr(whole[inner], photo[inner]), abs=0.1)
 
 
-def test_enlarged_in_windows_a_photograph_is_as_if_whole(monkeypatch):
+@pytest.mark.parametrize(("model", "iterations"), [(MODEL, 3), (ENLARGER, None)])
+def test_enlarged_in_windows_a_photograph_is_as_if_whole(monkeypatch, model, iterations):
     photo = torch.from_numpy((data.camera()[100:164, 60:404] / 255).astype(np.float32))[None, None]
     small = shrink_bicubic(photo, 2)[0, 0].numpy()
-    arguments = (small, 2, 0.0, MODEL, FAST, replace(SUPERRES_SPLITTINGS[2], iterations=3))
+    arguments = (small, 2, 0.0, model, FAST, superres_plan(model, 2, iterations))
     whole, _ = superres_array(*arguments)
     monkeypatch.setattr(windowing, "CPU_MEMORY", 1)
     tiled, _ = superres_array(*arguments)
-    spans = Windows(0, halo=16, scale=2).over(*small.shape)[1]
+    spans = Windows(0, halo=20, scale=2).over(*small.shape)[1]
     check_alike(whole, tiled, [replace(span, start=2 * span.start, stop=2 * span.stop) for span in spans])
 
 

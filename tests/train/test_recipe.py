@@ -29,6 +29,7 @@ def test_an_unknown_recipe_names_the_known_ones() -> None:
         ("batch = 2", "batch = 2\nbatches = 3", "batches"),
         ("seed = 3", "seed = ", "cannot be read"),
         ("[noise]", "[sound]", "noise"),
+        ("seed = 3", 'seed = 3\nloss = "cubic"', "loss 'cubic': use one of squared, logarithmic"),
     ],
 )
 def test_a_recipe_that_is_not_whole_is_refused(recipe_file: Path, old: str, new: str, message: str) -> None:

@@ -1,0 +1,85 @@
+"""What convolutional networks are made of.
+
+There are no biases: features of a t times stronger image are t times as strong, so that what is learned at one contrast
+or noise level holds at others.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DifferenceHead(nn.Module):
+    """Differences of pixels and the noise level, at 1 / `stride` of the size: each filter sums to zero over every
+    colour.
+
+    Args:
+        channels: of the images.
+        width: how many features there are.
+        side: of the filters; side - stride is even.
+        stride: the distance of two features, in pixels.
+    """
+
+    def __init__(self, channels: int, width: int, side: int, stride: int) -> None:
+        super().__init__()
+        self.side, self.stride = side, stride
+        self.filters = nn.Parameter(torch.zeros(width, channels, side, side))
+        self.level_weights = nn.Parameter(torch.zeros(width))
+
+    def forward(self, images: Tensor, level: Tensor) -> Tensor:
+        """Images [B, C, H, W] and their levels [B] -> features [B, F, H / stride, W / stride]."""
+        margin = (self.side - self.stride) // 2
+        rows, cols = (
+            torch.arange(-margin, side + margin, device=images.device).clamp(0, side - 1) for side in images.shape[-2:]
+        )
+        # Zeros around the image would be differences where it is bright. In memory colours lie side by side, and so do
+        # the features that follow, which is faster on a CPU.
+        padded = images[..., rows, :][..., cols].contiguous(memory_format=torch.channels_last)
+        differences = F.conv2d(padded, self.filters - self.filters.mean((2, 3), keepdim=True), stride=self.stride)
+        # A map of one value, filtered, is a map of one value.
+        return differences + (level[:, None] * self.level_weights)[:, :, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """h + B relu(A h), with 3x3 convolutions A and B."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = convolution(width, width)
+        self.second = convolution(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [B, F, H, W] -> features alike."""
+        change: Tensor = self.second(F.relu(self.first(features)))
+        return features + change
+
+
+def residual_blocks(width: int, count: int) -> nn.Sequential:
+    """`count` of them, one after the other."""
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """3x3, the same size, no bias."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+
+@torch.no_grad()
+def initialise_residual_network(network: nn.Module, transposed: str = "") -> None:
+    """Weights at random that keep features at their size from layer to layer.
+
+    transposed: how the names of transposed convolutions of side and stride 2 begin, every output of which is made from
+    one input pixel.
+    """
+    for name, weight in network.named_parameters():
+        if weight.ndim > 1 or name.endswith("level_weights"):
+            inputs = weight.shape[0] if transposed and name.startswith(transposed) else weight[0].numel()
+            weight.normal_(0, inputs**-0.5)
+    for block in network.modules():
+        if isinstance(block, ResidualBlock):
+            block.first.weight.mul_(math.sqrt(2))
+            block.second.weight.mul_(0.3)

@@ -1,0 +1,28 @@
+"""What training makes small."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from restorekit.train.degradation import Observation
+from restorekit.train.objective import NEGLIGIBLE, objective_of
+from restorekit.train.recipe import load_recipe
+from tests.tiny import tiny_network
+
+
+@pytest.mark.parametrize("loss", ["squared", "logarithmic"])
+def test_the_loss_is_that_of_the_recipe(recipe_file: Path, loss: str) -> None:
+    recipe = replace(load_recipe(str(recipe_file)), loss=loss)
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(3, 1, 12, 12, generator=generator)
+    level = torch.tensor([0.02, 0.1, 0.2])
+    noise = torch.randn(clean.shape, generator=generator)
+    observed = Observation(clean + level[:, None, None, None] * noise, level, None)
+    found, errors = objective_of(tiny_network(), recipe)(observed, clean, 1, generator)
+    weights = (level * 255 / 25) ** -recipe.degradation.balance
+    expected = (weights * errors).mean() if loss == "squared" else (errors + NEGLIGIBLE).log().mean()
+    torch.testing.assert_close(found, expected)
