@@ -59,6 +59,11 @@ class PatchNetwork(Network):
     def bytes_per_patch(self) -> int:
         """Working memory that one patch of a tile costs."""
 
+    @property
+    def has_strides(self) -> bool:
+        """Whether fewer patches may be restored than there are."""
+        return True
+
     def grid_stride(self, stride: int) -> int:
         """The distance of the patches it restores when asked for every stride-th one."""
         return stride

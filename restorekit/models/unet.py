@@ -108,6 +108,11 @@ class UNet(PatchNetwork):
         per_pixel = 4 * (6 * widest / SHUFFLE**2 + 6 * self.channels)
         return math.ceil(per_pixel * self.patch_size**2)
 
+    @property
+    def has_strides(self) -> bool:
+        """No: cells lie side by side."""
+        return False
+
     def grid_stride(self, stride: int) -> int:
         """Cells lie side by side."""
         return self.patch_size

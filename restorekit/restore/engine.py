@@ -16,6 +16,7 @@ from torch import Tensor
 from restorekit.errors import DeviceError, ModelMismatchError, UsageError
 from restorekit.models import PatchNetwork
 from restorekit.tiling import within_memory
+from restorekit.turns import mean_over_turns, turned
 
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
@@ -30,7 +31,10 @@ LEAST_NONLOCAL_TILE = 64
 
 
 class Quality(StrEnum):
-    """How densely patches are coded: every one, every second or every third in each direction."""
+    """How densely patches are coded: every one, every second or every third in each direction.
+
+    Of networks without a choice of patches the estimates at best are averaged over the turns of the image.
+    """
 
     FAST = "fast"
     BALANCED = "balanced"
@@ -138,11 +142,17 @@ def restore_batch(
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
     tiles = len(network.blocks(padded.shape[-2], padded.shape[-1], stride, tile_size))
     levels = torch.full((images.shape[0],), level, device=images.device)
-    if mask is None:
-        sums, covered = network(padded, levels, stride, tile_size)
-    else:
-        sums, covered = network(padded, levels, stride, tile_size, mask=_at_least(mask, network.patch_size))
-    return sums.div_(covered).clamp_(0, 1)[..., :height, :width], tiles
+    known = None if mask is None else _at_least(mask, network.patch_size)
+
+    def restore(turn: int) -> Tensor:
+        seen = None if known is None else turned(known, turn)
+        sums, covered = network(turned(padded, turn), levels, stride, tile_size, mask=seen)
+        estimate: Tensor = sums.div_(covered)
+        return estimate
+
+    every_turn = settings.quality is Quality.BEST and not network.has_strides
+    estimate = mean_over_turns(restore) if every_turn else restore(0)
+    return estimate.clamp_(0, 1)[..., :height, :width], tiles
 
 
 def as_batch(pixels: NDArray[np.float32], device: torch.device) -> Tensor:

@@ -31,6 +31,7 @@ from restorekit.restore.plug_and_play import (
 from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
 from restorekit.solvers.admm import Splitting
 from restorekit.tiling import within_memory
+from restorekit.turns import mean_over_turns, turned
 from restorekit.zoo import LoadedModel
 
 TASK = "superres"
@@ -170,8 +171,7 @@ def superres_array(
         if isinstance(plan, AtOnce):
             level, sigma = (torch.full((1,), value, device=device) for value in (bicubic_error(scale), noise))
             recording = Recording(physics, y, start, level, sigma)
-            turns = 8 if settings.quality is Quality.BEST else 1
-            x, report = _enlarged(plan.network, recording, turns, size, watch)
+            x, report = _enlarged(plan.network, recording, settings.quality, size, watch)
         else:
             x, report = solve(
                 model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, plan, settings, size, watch
@@ -184,36 +184,25 @@ def superres_array(
 
 @torch.inference_mode()
 def _enlarged(
-    network: Enlarger, recording: Recording, turns: int, size: tuple[int, int], watch: Watch | None
+    network: Enlarger, recording: Recording, quality: Quality, size: tuple[int, int], watch: Watch | None
 ) -> tuple[Tensor, RunReport]:
     """The first rows and columns, `size`, of what a network makes of a recording, clamped to [0, 1].
 
-    It is the mean over the first `turns` of the eight ways to turn and mirror the image, each turned back: bicubic
-    downsampling goes alike with all of them, and what the network errs by does not. `watch` is told of the step from
-    the first guess.
+    At best it is the mean over the turns of the image: bicubic downsampling goes alike with all of them. `watch` is
+    told of the step from the first guess.
     """
     started = time.perf_counter()
     network, start = network.to(recording.y.device), recording.start
 
     def enlarge(turn: int) -> Tensor:
-        y, guess = (_turned(images, turn) for images in (recording.y, start))
-        return _turned_back(network(replace(recording, y=y, start=guess)), turn)
+        estimate: Tensor = network(replace(recording, y=turned(recording.y, turn), start=turned(start, turn)))
+        return estimate
 
-    x = within_memory(lambda: sum((enlarge(turn) for turn in range(turns)), torch.zeros_like(start)) / turns)
+    x = within_memory(lambda: mean_over_turns(enlarge) if quality is Quality.BEST else enlarge(0))
     estimate = x[..., : size[0], : size[1]].clamp(0, 1)
     if watch is not None:
         watch(estimate, float((x - start).norm() / start.norm()))
     return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)
-
-
-def _turned(images: Tensor, turn: int) -> Tensor:
-    """By 90 degrees `turn` times, and from 4 on mirrored, too."""
-    turned = torch.rot90(images, turn % 4, (-2, -1))
-    return turned.flip(-1) if turn >= 4 else turned
-
-
-def _turned_back(images: Tensor, turn: int) -> Tensor:
-    return torch.rot90(images.flip(-1) if turn >= 4 else images, -(turn % 4), (-2, -1))
 
 
 def enlarge_bicubic(images: Tensor, scale: int) -> Tensor:

@@ -1,0 +1,44 @@
+"""Images turned and turned back, and estimates averaged over all turns."""
+
+import pytest
+import torch
+
+from restorekit.models.unet import UNet, UNetSettings
+from restorekit.restore.engine import Quality, RunSettings, restore_array
+from restorekit.turns import TURNS, mean_over_turns, turned, turned_back
+
+
+def images():
+    return torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+
+
+def test_eight_turns_differ_and_each_is_undone():
+    seen = {tuple(turned(images(), turn).flatten().tolist()) for turn in range(TURNS)}
+    assert len(seen) == TURNS
+    for turn in range(TURNS):
+        assert torch.equal(turned_back(turned(images(), turn), turn), images())
+
+
+def test_the_mean_of_estimates_has_no_direction():
+    def shifted(y):
+        return mean_over_turns(lambda turn: turned(y, turn).roll((1, 0), (-2, -1)))
+
+    torch.testing.assert_close(mean_over_turns(lambda turn: turned(images(), turn)), images())
+    torch.testing.assert_close(shifted(turned(images(), 5)), turned(shifted(images()), 5))
+
+
+@pytest.mark.parametrize("tile", [None, 32])
+def test_at_best_a_network_without_a_choice_of_patches_looks_at_all_turns(tile):
+    torch.manual_seed(0)
+    network = UNet(UNetSettings(1, (8, 8), 1)).eval().requires_grad_(False)
+    torch.nn.init.normal_(network.tail.weight, std=0.05)
+    noisy = images()[0, 0].repeat(9, 7).numpy()
+
+    def estimates(quality):
+        settings = RunSettings(quality, "cpu", tile)
+        upright, upside_down = (restore_array(y, 0.1, network, settings)[0] for y in (noisy, noisy[::-1]))
+        return upright, upside_down[::-1]
+
+    once, best = estimates(Quality.BALANCED), estimates(Quality.BEST)
+    assert abs(once[0] - once[1]).max() > 1e-3
+    torch.testing.assert_close(torch.tensor(best[0]), torch.tensor(best[1].copy()), atol=1e-5, rtol=0)
