@@ -47,7 +47,7 @@ class EvalOptions:
             "--quality",
             metavar="fast|balanced|best",
             autocompletion=lambda: ["fast", "balanced", "best"],
-            help="How densely patches are restored; repeatable (default: balanced).",
+            help="How densely patches are restored, as for denoise; repeatable (default: balanced).",
         ),
     ] = None
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.")] = AUTO

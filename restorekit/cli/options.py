@@ -99,7 +99,7 @@ class ModelOptions:
             "--quality",
             metavar="fast|balanced|best",
             autocompletion=lambda: ["fast", "balanced", "best"],
-            help="How densely patches are restored.",
+            help="How densely patches are restored; where all are, best averages over turns of the picture.",
             rich_help_panel=_MODEL,
         ),
     ] = "balanced"
