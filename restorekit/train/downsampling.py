@@ -17,12 +17,14 @@ from restorekit.train.degradation import LEVELS
 class DownsamplingSettings:
     """Bicubic downsampling by 2, 3 or 4, with noise of up to `noise`, on the 0..255 scale.
 
-    A scale s is drawn with a probability proportional to s^2, so that as many small pixels are seen at each: the larger
-    the scale, the more there is to learn. The sides of crops are multiples of 12, so that every scale divides them.
+    Every batch has one scale s. With `one_size` only the top left s/4 of its crops is made small, so that small images
+    have one size, and s is drawn with a probability proportional to s^2, the larger having more to learn. The sides of
+    crops are multiples of 12, so that every scale divides them.
     """
 
     noise: float
     balance: float
+    one_size: bool = False
     validation: tuple[float, ...] = SCALES
 
     @property
@@ -31,9 +33,12 @@ class DownsamplingSettings:
         return float(SCALES[0]), float(SCALES[-1])
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
-        """All crops by one scale, drawn anew for each batch, each with noise of its own level."""
-        shares = torch.tensor([float(scale**2) for scale in SCALES])
+        """All crops by one scale, or their top left, each with noise of its own level."""
+        shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in SCALES])
         scale = SCALES[int(torch.multinomial(shares, 1, generator=generator))]
+        if self.one_size:
+            height, width = (side * scale // SCALES[-1] for side in clean.shape[-2:])
+            clean = clean[..., :height, :width]
         return _small(clean, scale, self.noise / LEVELS * torch.rand(len(clean), generator=generator), generator)
 
     def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Recording:

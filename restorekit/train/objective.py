@@ -91,8 +91,9 @@ class PatchObjective(Objective):
 class ReconstructionObjective(Objective):
     """e_b = mean_i (x_hat_i - x_i)^2 over the pixels i that are `margin` or more from the border of the crop.
 
-    Operators take a crop to go on periodically, and its seams are nothing that a photograph has. Where a network names
-    several images to be fitted, e_b is the mean over them.
+    Operators take a crop to go on periodically, and its seams are nothing that a photograph has. Where a recording is
+    of the top left of the crop, that is the crop. Where a network names several images to be fitted, e_b is the mean
+    over them.
     """
 
     def __init__(self, network: ReconstructionNetwork, loss: str, balance: float, margin: int) -> None:
@@ -105,7 +106,8 @@ class ReconstructionObjective(Objective):
     ) -> Tensor:
         """See the class."""
         fitted = self.network.fitted(_recording(observed), stride, generator)
-        inside = without_border(clean, self.margin)
+        height, width = fitted[0].shape[-2:]
+        inside = without_border(clean[..., :height, :width], self.margin)
         errors = [(without_border(x, self.margin) - inside).square().mean((1, 2, 3)) for x in fitted]
         return torch.stack(errors).mean(0)
 

@@ -22,7 +22,7 @@ _DEFAULT_MODELS = {
     ("deblur", 1): "denoise-gray-groupsc",
     ("deblur", 3): "deblur-color-admm",
     ("superres", 1): "denoise-gray-groupsc",
-    ("superres", 3): "superres-color-admm",
+    ("superres", 3): "superres-color-enlarger",
 }
 _SPECIALISED_MODELS = {
     ("denoise", 1): (

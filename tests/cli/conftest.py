@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from cli_runs import REPOSITORY, Result, write_tiny_model, write_tiny_solver
+from cli_runs import REPOSITORY, Result, write_tiny_enlarger, write_tiny_model, write_tiny_solver
 from typer.testing import CliRunner
 
 from restorekit.cli.app import app
@@ -19,7 +19,7 @@ def weights_folder(tmp_path_factory):
     write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc", 1)
     write_tiny_model(folder / "denoise-color-groupsc.safetensors", "denoise-color-groupsc", 3)
     write_tiny_solver(folder / "deblur-color-admm.safetensors", "deblur-color-admm", "deblur", (0.0, 12.0))
-    write_tiny_solver(folder / "superres-color-admm.safetensors", "superres-color-admm", "superres", (2.0, 4.0))
+    write_tiny_enlarger(folder / "superres-color-enlarger.safetensors", "superres-color-enlarger")
     return folder
 
 

@@ -290,7 +290,7 @@ def test_denoisers_are_the_default_for_what_the_trained_models_cannot_do(run):
     assert "(denoise-color-groupsc, noise 13," in run(*deblur, "--noise", "13").stderr
     assert "noise 2, iterations 1" in run(*deblur, "--noise", "2", "--iterations", "1").stderr
     superres = ("superres", "photo.png", "--scale", "2", "--overwrite")
-    assert "(superres-color-admm, " in run(*superres).stderr
+    assert "(superres-color-enlarger, " in run(*superres).stderr
     assert "(denoise-color-groupsc, " in run(*superres, "--noise", "2").stderr
 
 

@@ -1,0 +1,26 @@
+"""Crops made small for training."""
+
+from __future__ import annotations
+
+import torch
+
+from restorekit.train.downsampling import DownsamplingSettings
+
+
+def drawn(one_size: bool) -> list[tuple[int, torch.Size]]:
+    settings, generator = DownsamplingSettings(0, 0, one_size), torch.Generator().manual_seed(0)
+    crops = torch.rand(2, 3, 48, 48, generator=generator)
+    recordings = [settings.draw(crops, generator) for _ in range(60)]
+    scales = [r.start.shape[-1] // r.y.shape[-1] for r in recordings]
+    return [(scale, r.y.shape) for scale, r in zip(scales, recordings, strict=True)]
+
+
+def test_small_images_may_have_one_size() -> None:
+    seen = drawn(one_size=True)
+    assert {shape for _, shape in seen} == {torch.Size([2, 3, 12, 12])}
+    counts = [sum(scale == s for scale, _ in seen) for s in (2, 3, 4)]
+    assert counts[0] < counts[1] < counts[2]
+
+
+def test_or_the_size_that_the_scale_leaves_them() -> None:
+    assert set(drawn(one_size=False)) == {(s, torch.Size([2, 3, 48 // s, 48 // s])) for s in (2, 3, 4)}
