@@ -30,6 +30,7 @@ from restorekit.restore.plug_and_play import (
 )
 from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
 from restorekit.solvers.admm import Splitting
+from restorekit.solvers.fixed_point import relative_change
 from restorekit.tiling import within_memory
 from restorekit.turns import mean_over_turns, turned
 from restorekit.zoo import LoadedModel
@@ -201,7 +202,7 @@ def _enlarged(
     x = within_memory(lambda: mean_over_turns(enlarge) if quality is Quality.BEST else enlarge(0))
     estimate = x[..., : size[0], : size[1]].clamp(0, 1)
     if watch is not None:
-        watch(estimate, float((x - start).norm() / start.norm()))
+        watch(estimate, float(relative_change(start, x)))
     return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)
 
 

@@ -98,6 +98,16 @@ def test_an_enlarger_takes_one_step_and_tells_of_it() -> None:
     assert 0 < seen[0][1] < 1
 
 
+def test_the_step_of_an_enlarger_on_a_black_picture_is_none() -> None:
+    trained = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
+    changes: list[float] = []
+    black = np.zeros((20, 24), np.float32)
+    superres_array(
+        black, 2, 0.0, trained, SETTINGS, superres_plan(trained, 2), lambda x, change: changes.append(change)
+    )
+    assert changes == [0]
+
+
 def test_at_best_an_enlarger_looks_at_all_turns_of_a_picture() -> None:
     trained = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
     image, plan = observed()[:, 2:], superres_plan(trained, 2)
