@@ -52,7 +52,7 @@ class ModelChoice:
         """The name of the model that was named, or of the only default, or else `default`; see `note`."""
         if self._given is not None:
             return self._given.card.name
-        return next(iter(self._names.values())) if len(self._names) == 1 else "default"
+        return next(iter(self._names.values())) if len(set(self._names.values())) == 1 else "default"
 
     def name_at(self, quality: Quality) -> str:
         """What tables of an evaluation call it, such as `denoise-gray-sc (best)`."""
@@ -92,7 +92,8 @@ class ModelChoice:
         """
         if self._given is None:
             return self._default(channels, level)
-        if self._given.card.channels != channels:
+        # Where one model is the default for both kinds of picture it takes both.
+        if self._given.card.channels != channels and self._given.card.name != self._names[channels]:
             raise ModelMismatchError(
                 f"a {_KINDS[channels]} picture, but {self._given.card.name} is a model for "
                 f"{_KINDS[self._given.card.channels]} ones; {self._names[channels]} would fit"
@@ -124,7 +125,7 @@ class ModelChoice:
 
     def _check(self, model: LoadedModel) -> None:
         """Raise ModelMismatchError for a model of another task, or of channels that the task has no use for."""
-        card, usable = model.card, " and ".join(self._names.values())
+        card, usable = model.card, " and ".join(dict.fromkeys(self._names.values()))
         tasks = (self._task, PRIOR_TASK) if self._task in _TAKE_PRIORS else (self._task,)
         if card.task not in tasks:
             raise ModelMismatchError(f"{card.name} is a model to {card.task}, not to {self._task}; {usable} would fit")

@@ -160,34 +160,37 @@ def superres_array(
 ) -> tuple[NDArray[np.float32], RunReport]:
     """An image [h, w] or [h, w, 3] -> one of `scale` times the height and width, in [0, 1].
 
-    It is extended by about its mirror image, which agrees with what torch does at edges: see `bicubic_decimation`.
+    It is extended by about its mirror image, which agrees with what torch does at edges: see `bicubic_decimation`. A
+    network that enlarges colour images is given a grey one three times over.
     """
     device, channels = resolve_device(settings.device), 1 if observed.ndim == 2 else observed.shape[2]
+    seen = plan.network.channels if isinstance(plan, AtOnce) else channels
     physics = bicubic_decimation(scale)
 
     def solve_window(part: NDArray[np.float32]) -> tuple[NDArray[np.float32], RunReport]:
         size = scale * part.shape[0], scale * part.shape[1]
-        y = extend_periodic(as_batch(part, device), _MARGIN)
+        y = extend_periodic(as_batch(part, device), _MARGIN).expand(-1, seen, -1, -1)
         start = enlarge_bicubic(y, scale)
         if isinstance(plan, AtOnce):
             level, sigma = (torch.full((1,), value, device=device) for value in (bicubic_error(scale), noise))
             recording = Recording(physics, y, start, level, sigma)
-            x, report = _enlarged(plan.network, recording, settings.quality, size, watch)
+            x, report = _enlarged(plan.network, recording, settings.quality, (channels, *size), watch)
         else:
             x, report = solve(
                 model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, plan, settings, size, watch
             )
         return as_pixels(x, part.ndim), report
 
-    windows = Windows(window_pixels(channels, device) // scale**2, _HALO, scale)
+    windows = Windows(window_pixels(seen, device) // scale**2, _HALO, scale)
     return solve_over_windows(solve_window, observed, windows, watch)
 
 
 @torch.inference_mode()
 def _enlarged(
-    network: Enlarger, recording: Recording, quality: Quality, size: tuple[int, int], watch: Watch | None
+    network: Enlarger, recording: Recording, quality: Quality, shape: tuple[int, int, int], watch: Watch | None
 ) -> tuple[Tensor, RunReport]:
-    """The first rows and columns, `size`, of what a network makes of a recording, clamped to [0, 1].
+    """The first rows and columns of what a network makes of a recording, clamped to [0, 1]: images [1, *shape], grey
+    ones being the mean over the colours.
 
     At best it is the mean over the turns of the image: bicubic downsampling goes alike with all of them. `watch` is
     told of the step from the first guess.
@@ -200,7 +203,9 @@ def _enlarged(
         return estimate
 
     x = within_memory(lambda: mean_over_turns(enlarge) if quality is Quality.BEST else enlarge(0))
-    estimate = x[..., : size[0], : size[1]].clamp(0, 1)
+    channels, height, width = shape
+    estimate = x[..., :height, :width] if channels == x.shape[1] else x[..., :height, :width].mean(1, keepdim=True)
+    estimate = estimate.clamp(0, 1)
     if watch is not None:
         watch(estimate, float(relative_change(start, x)))
     return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)

@@ -21,7 +21,7 @@ _DEFAULT_MODELS = {
     ("deblock", 1): "deblock-gray-groupsc",
     ("deblur", 1): "denoise-gray-groupsc",
     ("deblur", 3): "deblur-color-admm",
-    ("superres", 1): "denoise-gray-groupsc",
+    ("superres", 1): "superres-color-enlarger",
     ("superres", 3): "superres-color-enlarger",
 }
 _SPECIALISED_MODELS = {

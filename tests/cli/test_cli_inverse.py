@@ -225,7 +225,7 @@ def test_evaluations(run):
     result = run("eval", "superres", "--data", "data", *sizes, "--against", "bicubic", "--json", "-")
     document = json.loads(result.stdout)
     assert {(entry["method"], entry["scale"]) for entry in document["results"]} == {
-        (name, scale) for name in ("bicubic", "default (balanced)") for scale in (2, 3)
+        (name, scale) for name in ("bicubic", "superres-color-enlarger (balanced)") for scale in (2, 3)
     }
 
 

@@ -136,9 +136,19 @@ def test_default_is_said_to_stand_for_the_models_of_levels_too(specialised):
     assert "about" not in ModelChoice("deblur", None).note
 
 
+def test_one_default_for_both_kinds_of_picture_takes_both(installed):
+    enlarger = make_model("superres-color-enlarger", "superres", 3)
+    installed[enlarger.card.name] = enlarger
+    for models in (ModelChoice("superres", None), ModelChoice("superres", enlarger)):
+        assert models.name == "superres-color-enlarger"
+        assert models.fitting(1) is models.fitting(3) is enlarger
+    with pytest.raises(ModelMismatchError, match="to superres; superres-color-enlarger would fit"):
+        ModelChoice("superres", make_model("other", "deblur", 3))
+
+
 @pytest.mark.parametrize("task", ["deblur", "superres"])
 def test_a_prior_is_a_model_for_all_levels(specialised, task):
-    assert ModelChoice(task, None).fitting(1).card.name == "general"
+    assert ModelChoice("deblur", None).fitting(1).card.name == "general"
     with pytest.raises(
         ModelMismatchError, match=r"1-about-15 was made for noise of sigma 13.5 to 16.5 alone.*; denoise-gray-groupsc"
     ):

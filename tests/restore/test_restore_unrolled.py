@@ -108,6 +108,18 @@ def test_the_step_of_an_enlarger_on_a_black_picture_is_none() -> None:
     assert changes == [0]
 
 
+def test_a_colour_enlarger_takes_grey_pictures() -> None:
+    trained = LoadedModel(bare_card("enlarger", "superres", 3, (2.0, 4.0)), tiny_enlarger(3), Path("tiny"))
+    seen: list[torch.Tensor] = []
+    grey, _ = superres_array(
+        observed(), 2, 0.0, trained, SETTINGS, superres_plan(trained, 2), lambda x, change: seen.append(x)
+    )
+    colour, _ = superres_array(np.stack([observed()] * 3, 2), 2, 0.0, trained, SETTINGS, superres_plan(trained, 2))
+    assert grey.shape == (60, 68) == seen[0].shape[2:]
+    np.testing.assert_allclose(grey, colour.mean(2), atol=1e-2)  # Each colour is clamped before, not the mean.
+    np.testing.assert_array_equal(seen[0][0, 0].numpy(), grey)
+
+
 def test_at_best_an_enlarger_looks_at_all_turns_of_a_picture() -> None:
     trained = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
     image, plan = observed()[:, 2:], superres_plan(trained, 2)
