@@ -17,7 +17,8 @@ PAGES |= {name: (REPOSITORY / name).read_text("utf-8") for name in ("README.md",
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-FOREIGN_OPTIONS = {"--help", "--nproc-per-node", "--minutes", "--repeats"}  # Of torchrun and of benchmarks, too.
+# Of torchrun and of benchmarks, too.
+FOREIGN_OPTIONS = {"--help", "--nproc-per-node", "--minutes", "--repeats", "--steps", "--variant"}
 
 
 def anchors(text):
