@@ -20,7 +20,7 @@ _DEFAULT_MODELS = {
     ("demosaic", 3): "demosaic-color-groupsc",
     ("deblock", 1): "deblock-gray-groupsc",
     ("deblur", 1): "denoise-gray-groupsc",
-    ("deblur", 3): "deblur-color-admm",
+    ("deblur", 3): "deblur-color-unet",
     ("superres", 1): "superres-color-enlarger",
     ("superres", 3): "superres-color-enlarger",
 }

@@ -18,7 +18,7 @@ def weights_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc", 1)
     write_tiny_model(folder / "denoise-color-groupsc.safetensors", "denoise-color-groupsc", 3)
-    write_tiny_solver(folder / "deblur-color-admm.safetensors", "deblur-color-admm", "deblur", (0.0, 12.0))
+    write_tiny_solver(folder / "deblur-color-unet.safetensors", "deblur-color-unet", "deblur", (0.0, 12.0))
     write_tiny_enlarger(folder / "superres-color-enlarger.safetensors", "superres-color-enlarger")
     return folder
 

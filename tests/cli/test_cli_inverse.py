@@ -286,7 +286,7 @@ slow_down = 0.8
 def test_denoisers_are_the_default_for_what_the_trained_models_cannot_do(run):
     photo()
     deblur = ("deblur", "photo.png", *GAUSSIAN, "--overwrite")
-    assert "(deblur-color-admm, noise 2," in run(*deblur, "--noise", "2").stderr
+    assert "(deblur-color-unet, noise 2," in run(*deblur, "--noise", "2").stderr
     assert "(denoise-color-groupsc, noise 13," in run(*deblur, "--noise", "13").stderr
     assert "noise 2, iterations 1" in run(*deblur, "--noise", "2", "--iterations", "1").stderr
     superres = ("superres", "photo.png", "--scale", "2", "--overwrite")
