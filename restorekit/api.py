@@ -58,7 +58,7 @@ def denoise(
         sigma: standard deviation of the noise on the 0..255 scale, whatever the type; "auto" estimates it.
         model: a loaded model, a name or path, or None for the default grey or colour model, or the one that is
             installed for levels about sigma.
-        quality: which patches are coded: all, every second, every third in each direction.
+        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.
 
@@ -87,7 +87,7 @@ def demosaic(
             [0, 1].
         pattern: the colours of its first 2x2 pixels, row by row.
         model: a loaded model, a name or path, or None for the default one.
-        quality: which patches are coded: all, every second, every third in each direction.
+        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.
 
@@ -118,7 +118,7 @@ def deblock(
         image: the decoded JPEG, as `denoise` takes images.
         quality_factor: of the compression, 1 to 100, as libjpeg counts.
         model: a loaded model, a name or path, or None for the default one.
-        quality: which patches are coded: all, every second, every third in each direction.
+        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.
 
@@ -153,7 +153,7 @@ def deblur(
         boundary: whether the scene goes on beyond the edges, or the image repeats itself.
         iterations: how many, None for as many as measured best.
         model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
-        quality: which patches are coded: all, every second, every third in each direction.
+        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile of the denoiser.
 
@@ -194,7 +194,7 @@ def superres(
         noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
         iterations: how many, None for as many as measured best.
         model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
-        quality: which patches are coded: all, every second, every third in each direction.
+        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile of the denoiser.
 
@@ -229,7 +229,7 @@ def cs_mri(
         iterations: how many, None for as many as measured best, or as the model was trained for.
         model: a loaded model, a name or path, trained for this or to denoise grey images; "tv" for total variation; or
             None for the default one.
-        quality: which patches are coded: all, every second, every third in each direction.
+        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:

@@ -29,7 +29,7 @@ def mean_over_turns(estimate: Callable[[int], Tensor]) -> Tensor:
     Noise, blur and decimation know no direction, and the errors of a network of convolutions, whose filters have one,
     differ from turn to turn.
     """
-    total = turned_back(estimate(0), 0).clone()
+    total = estimate(0)
     for turn in range(1, TURNS):
-        total += turned_back(estimate(turn), turn)
+        total = total + turned_back(estimate(turn), turn)
     return total / TURNS

@@ -62,7 +62,7 @@ class PatchNetwork(Network):
     @property
     def has_strides(self) -> bool:
         """Whether fewer patches may be restored than there are."""
-        return True
+        return self.grid_stride(1) != self.grid_stride(2)
 
     def grid_stride(self, stride: int) -> int:
         """The distance of the patches it restores when asked for every stride-th one."""

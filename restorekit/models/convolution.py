@@ -69,17 +69,18 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 @torch.no_grad()
-def initialise_residual_network(network: nn.Module, transposed: str = "") -> None:
-    """Weights at random that keep features at their size from layer to layer.
-
-    transposed: how the names of transposed convolutions of side and stride 2 begin, every output of which is made from
-    one input pixel.
-    """
-    for name, weight in network.named_parameters():
-        if weight.ndim > 1 or name.endswith("level_weights"):
-            inputs = weight.shape[0] if transposed and name.startswith(transposed) else weight[0].numel()
-            weight.normal_(0, inputs**-0.5)
-    for block in network.modules():
-        if isinstance(block, ResidualBlock):
-            block.first.weight.mul_(math.sqrt(2))
-            block.second.weight.mul_(0.3)
+def initialise_residual_network(network: nn.Module) -> None:
+    """Weights at random that keep features at their size from layer to layer."""
+    for module in network.modules():
+        if isinstance(module, DifferenceHead):
+            module.filters.normal_(0, module.filters[0].numel() ** -0.5)
+            module.level_weights.normal_()
+        elif isinstance(module, nn.ConvTranspose2d):
+            # Every output of one whose stride is its side is made from one pixel.
+            module.weight.normal_(0, module.in_channels**-0.5)
+        elif isinstance(module, nn.Conv2d):
+            module.weight.normal_(0, module.weight[0].numel() ** -0.5)
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            module.first.weight.mul_(math.sqrt(2))
+            module.second.weight.mul_(0.3)

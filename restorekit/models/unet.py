@@ -79,7 +79,7 @@ class UNet(PatchNetwork):
         )
         self.decoders = nn.ModuleList(residual_blocks(width, blocks) for width in widths[:-1])
         self.tail = convolution(widths[0], pixels)
-        initialise_residual_network(self, transposed="upward")
+        initialise_residual_network(self)
         nn.init.zeros_(self.tail.weight)
 
     @property
@@ -107,11 +107,6 @@ class UNet(PatchNetwork):
         widest = max(width / (4.0**size) for size, width in enumerate(self.settings.widths))
         per_pixel = 4 * (6 * widest / SHUFFLE**2 + 6 * self.channels)
         return math.ceil(per_pixel * self.patch_size**2)
-
-    @property
-    def has_strides(self) -> bool:
-        """No: cells lie side by side."""
-        return False
 
     def grid_stride(self, stride: int) -> int:
         """Cells lie side by side."""
