@@ -10,8 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
-from restorekit.models.base import ReconstructionNetwork, Recording
-from restorekit.models.convolution import DifferenceHead, convolution, initialise_residual_network, residual_blocks
+from restorekit.models.base import Network, ReconstructionNetwork, Recording
+from restorekit.models.convolution import (
+    DifferenceHead,
+    ResidualBlock,
+    convolution,
+    initialise_residual_network,
+    residual_blocks,
+)
 from restorekit.models.settings import SettingsReader
 from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_error
 
@@ -75,6 +81,24 @@ class Enlarger(ReconstructionNetwork):
     def patch_size(self) -> int:
         """The least height and width of an image it takes, in pixels."""
         return 1
+
+    def adopt(self, source: Network) -> bool:
+        """Take over the numbers of another enlarger; blocks that it does not have change nothing at first."""
+        if not isinstance(source, Enlarger) or len(source.blocks) > len(self.blocks):
+            return False
+        own, numbers = self.state_dict(), source.state_dict()
+        if any(own[name].shape != tensor.shape for name, tensor in numbers.items()):
+            return False
+        self.load_state_dict(numbers, strict=False)
+        for block in self.blocks[len(source.blocks) :].children():
+            if isinstance(block, ResidualBlock):
+                nn.init.zeros_(block.second.weight)
+        return True
+
+    @property
+    def view(self) -> int:
+        """How many pixels of the small image away a feature may depend on."""
+        return HEAD_SIDE // 2 + 2 * len(self.blocks) + 1
 
     @property
     def repeated(self) -> nn.Module:

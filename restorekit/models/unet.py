@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
-from restorekit.models.base import PatchNetwork
+from restorekit.models.base import Network, PatchNetwork
 from restorekit.models.convolution import DifferenceHead, convolution, initialise_residual_network, residual_blocks
 from restorekit.models.settings import SettingsReader
 from restorekit.tiling import GridBlock, accumulate_blocks, regular_length
@@ -81,6 +81,22 @@ class UNet(PatchNetwork):
         self.tail = convolution(widths[0], pixels)
         initialise_residual_network(self)
         nn.init.zeros_(self.tail.weight)
+
+    def adopt(self, source: Network) -> bool:
+        """Take over the numbers of another U-Net; False if they do not fit.
+
+        One for grey images begins from one for RGB as what that does with a grey image, given three times over.
+        """
+        if not (isinstance(source, UNet) and self.channels == 1 < source.channels):
+            return super().adopt(source)
+        if source.settings != replace(self.settings, channels=source.channels):
+            return False
+        numbers = source.state_dict()
+        numbers["head.filters"] = source.head.filters.sum(1, keepdim=True)
+        # F.pixel_shuffle takes the outputs of a colour one after the other.
+        numbers["tail.weight"] = source.tail.weight.reshape(source.channels, *self.tail.weight.shape).mean(0)
+        self.load_state_dict(numbers)
+        return True
 
     @property
     def channels(self) -> int:

@@ -47,8 +47,8 @@ _MARGIN = 8
 """Pixels of low resolution that a picture is extended by."""
 
 _HALO = 20
-"""Pixels of low resolution that windows of a large picture drop: more than an `Enlarger` of 8 blocks sees. With a
-denoiser those of a photograph agreed with the whole to 0.05 / 255 beyond 16."""
+"""Pixels of low resolution that windows of a large picture drop if a denoiser enlarges it: those of a photograph agreed
+with the whole to 0.05 / 255 beyond 16."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,8 @@ def superres_array(
             )
         return as_pixels(x, part.ndim), report
 
-    windows = Windows(window_pixels(seen, device) // scale**2, _HALO, scale)
+    halo = plan.network.view + 1 if isinstance(plan, AtOnce) else _HALO
+    windows = Windows(window_pixels(seen, device) // scale**2, halo, scale)
     return solve_over_windows(solve_window, observed, windows, watch)
 
 

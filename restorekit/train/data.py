@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from restorekit.errors import DatasetError, ImageError
@@ -82,8 +83,13 @@ def _as_channels(pixels: np.ndarray, channels: int, path: Path) -> Tensor:
     return (image * LEVELS).round().clamp(0, LEVELS).to(torch.uint8).contiguous()
 
 
-def random_crops(images: Sequence[Tensor], size: int, count: int, generator: torch.Generator) -> Tensor:
-    """Crops [count, C, size, size] of full scale 1 of random images at random places, flipped and turned at random."""
+def random_crops(
+    images: Sequence[Tensor], size: int, count: int, generator: torch.Generator, shrink: float = 1.0
+) -> Tensor:
+    """Crops [count, C, size, size] of full scale 1 of random images at random places, flipped and turned at random.
+
+    Each is of an image made smaller by a factor drawn between `shrink` (or what the image is large enough for) and 1.
+    """
 
     def draw(limit: int) -> int:
         return int(torch.randint(limit, (), generator=generator))
@@ -91,10 +97,20 @@ def random_crops(images: Sequence[Tensor], size: int, count: int, generator: tor
     crops = []
     for _ in range(count):
         image = images[draw(len(images))]
-        top, left = draw(image.shape[1] - size + 1), draw(image.shape[2] - size + 1)
-        crop = torch.rot90(image[:, top : top + size, left : left + size], draw(4), (1, 2))
-        crops.append(crop.flip(2) if draw(2) else crop)
-    return torch.stack([_unit(crop) for crop in crops])
+        factor = 1.0 if shrink == 1 else 1 - (1 - shrink) * float(torch.rand((), generator=generator))
+        side = min(round(size / factor), *image.shape[1:])
+        top, left = draw(image.shape[1] - side + 1), draw(image.shape[2] - side + 1)
+        crop = torch.rot90(image[:, top : top + side, left : left + side], draw(4), (1, 2))
+        crops.append(_smaller(_unit(crop.flip(2) if draw(2) else crop), size))
+    return torch.stack(crops)
+
+
+def _smaller(crop: Tensor, size: int) -> Tensor:
+    if crop.shape[-1] == size:
+        return crop
+    smaller = F.interpolate(crop[None], (size, size), mode="bicubic", align_corners=False, antialias=True)[0]
+    least = -1 if len(crop) == COMPLEX else 0
+    return smaller.clamp(least, 1)
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:

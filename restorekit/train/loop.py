@@ -27,7 +27,7 @@ from restorekit.train.dictionary import learn_dictionary
 from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
 from restorekit.train.objective import objective_of
-from restorekit.train.recipe import Recipe
+from restorekit.train.recipe import PRECISIONS, Recipe
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
 from restorekit.train.soap import SOAP
@@ -212,12 +212,14 @@ class _Trainer:
         factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
-        clean = random_crops(self.split.training, data.crop, data.batch, self.generator)
+        clean = random_crops(self.split.training, data.crop, data.batch, self.generator, data.shrink)
         observed = self.recipe.degradation.draw(clean, self.generator)
         # Every process must draw the same stride: it follows from the step alone.
         stride = data.strides[self.progress.step % len(data.strides)]
         device = self.world.device
-        loss, errors = self.objective(observed.to(device), clean.to(device), stride, self.generator)
+        precision = PRECISIONS[settings.precision]
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            loss, errors = self.objective(observed.to(device), clean.to(device), stride, self.generator)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import torch
+
 from restorekit.errors import TrainingError, UsageError
 from restorekit.train.blur import BlurSettings
 from restorekit.train.degradation import LEVELS, Degradation, JpegSettings, MosaicSettings, NoiseSettings
@@ -32,6 +34,7 @@ DEGRADATIONS: Mapping[str, type[Degradation]] = MappingProxyType(
 
 LOGARITHMIC = "logarithmic"
 LOSSES = ("squared", LOGARITHMIC)
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class DataSettings:
     """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
 
     `strides` are the strides of the patch grid to train with, one drawn for every step. `margin`: pixels along the
-    border of crops that do not count where operators take crops to be periodic.
+    border of crops that do not count where operators take crops to be periodic. Each crop is of a picture made smaller
+    by a factor drawn between `shrink` and 1: what is small in a picture is often sharper than what is large.
     """
 
     crop: int
@@ -48,6 +52,7 @@ class DataSettings:
     validation_every: int
     validation_crop: int
     margin: int = 0
+    shrink: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class OptimiserSettings:
     """SOAP for `steps` steps: linear warm-up, cosine decay to zero, and an exponential average of the weights.
 
     `matrix_rate` is for dictionaries and kernels of convolutions, `scalar_rate` for thresholds, momenta and gains.
+    `precision` is that of convolutions and products of matrices, one of `PRECISIONS`; the weights, their average and
+    their optimiser have single precision always.
     """
 
     steps: int
@@ -73,6 +80,7 @@ class OptimiserSettings:
     betas: tuple[float, float]
     epsilon: float
     average_decay: float
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,10 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
     recipe = _section(Recipe, everything)
     if recipe.loss not in LOSSES:
         raise ValueError(f"loss {recipe.loss!r}: use one of {', '.join(LOSSES)}")
+    if recipe.optimiser.precision not in PRECISIONS:
+        raise ValueError(f"precision {recipe.optimiser.precision!r}: use one of {', '.join(PRECISIONS)}")
+    if not 0 < recipe.data.shrink <= 1:
+        raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
     return recipe
 
 

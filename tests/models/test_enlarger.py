@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from restorekit.errors import ModelMismatchError, WeightsError
-from restorekit.models import Recording, build, settings_json
+from restorekit.models import Enlarger, Recording, build, settings_json
 from restorekit.physics.blur import CircularBlur
 from restorekit.physics.decimation import SCALES, bicubic_decimation
 from tests.tiny import tiny_enlarger
@@ -53,6 +55,32 @@ def test_it_is_built_from_what_its_card_says() -> None:
     assert settings_json(build(architecture, settings)) == ("enlarger", {"channels": 3, "width": 8, "blocks": 2})
     with pytest.raises(WeightsError, match="width"):
         build(architecture, {**settings, "width": 0})
+
+
+def test_a_deeper_network_begins_where_a_shallower_one_ended() -> None:
+    shallow, y = tiny_enlarger(), small_images()
+    deep = Enlarger(replace(shallow.settings, blocks=4))
+    assert deep.adopt(shallow)
+    torch.testing.assert_close(deep(recording(y, 2)), shallow(recording(y, 2)))
+    assert not shallow.adopt(deep)
+    assert not Enlarger(replace(shallow.settings, width=4)).adopt(shallow)
+
+
+def test_what_is_out_of_view_changes_nothing() -> None:
+    network, y = tiny_enlarger(), small_images(31, 31)
+    changed = y.clone()
+    changed[..., 15, 15] = 5
+    before, after = (network.tails[0](network.blocks(network.head(image, torch.zeros(2)))) for image in (y, changed))
+    moved = after - before
+    rows = moved.abs().amax((0, 1, 3)).nonzero().flatten()
+    assert (15 - network.view, 15 + network.view) == (int(rows.min()), int(rows.max()))
+
+
+def test_differences_are_not_rounded_in_half_precision() -> None:
+    network, y = tiny_enlarger(), small_images()
+    exact = network.head(y, torch.zeros(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(network.head(y, torch.zeros(2)), exact)
 
 
 def test_other_recordings_are_refused() -> None:

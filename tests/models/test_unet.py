@@ -1,6 +1,6 @@
 """A U-Net in tiles, on any size, at any scale of its values."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -125,3 +125,13 @@ def test_settings_of_a_card():
 def test_settings_that_make_no_network(change):
     with pytest.raises(WeightsError, match="unet model"):
         UNetSettings.parse({**asdict(SETTINGS), **change})
+
+
+def test_one_for_grey_begins_as_one_for_colour_given_three_equal_colours(network):
+    grey = UNet(replace(SETTINGS, channels=1))
+    assert grey.adopt(network)
+    image, level = randn(1, 1, 24, 32), torch.full((1,), 0.1)
+    expected = estimate(network, image.expand(-1, 3, -1, -1), level).mean(1, keepdim=True)
+    torch.testing.assert_close(estimate(grey, image, level), expected, rtol=1e-4, atol=1e-4)
+    assert not network.adopt(grey)
+    assert not UNet(replace(SETTINGS, channels=1, blocks=2)).adopt(network)

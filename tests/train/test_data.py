@@ -29,6 +29,23 @@ def test_crops_are_pieces_of_the_images_turned_or_flipped() -> None:
     assert ways == expected
 
 
+def test_crops_of_pictures_made_smaller_hold_more_of_them() -> None:
+    """A ramp of one grey level a pixel becomes one of up to two levels a pixel, whatever the turn."""
+    ramp = torch.arange(80, dtype=torch.uint8).expand(1, 80, 80).contiguous()
+    crops = random_crops([ramp], 30, 64, torch.Generator().manual_seed(0), shrink=0.5) * 255
+    assert crops.shape == (64, 1, 30, 30)
+    middle = crops[..., 5:25, 5:25]
+    slopes = torch.maximum(*(middle.diff(dim=dim).abs().mean((1, 2, 3)) for dim in (2, 3)))
+    assert 1 - 1e-3 <= slopes.min() < 1.2
+    assert 1.8 < slopes.max() <= 2.1
+
+
+def test_no_picture_is_made_too_small_for_a_crop() -> None:
+    picture = torch.full((1, 31, 50), 40, dtype=torch.uint8)
+    crops = random_crops([picture], 30, 8, torch.Generator().manual_seed(0), shrink=0.1)
+    torch.testing.assert_close(crops, torch.full((8, 1, 30, 30), 40 / 255))
+
+
 def test_colour_teaches_a_grey_model_but_grey_no_colour_model(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     for index in range(2):

@@ -74,6 +74,20 @@ def _interrupt_at(step: int):
     return report
 
 
+def test_half_precision_is_for_products_alone(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace("warmup = 3", 'warmup = 3\nprecision = "bfloat16"'))
+    train.run(train.load_recipe(str(recipe_file)), photographs, tmp_path / "half")
+    recipe_file.write_text(recipe_file.read_text().replace("bfloat16", "float32"))
+    train.run(train.load_recipe(str(recipe_file)), photographs, tmp_path / "single")
+    half, single = tensors_of(tmp_path / "half"), tensors_of(tmp_path / "single")
+    assert {name: tensor.dtype for name, tensor in half.items() if name != "generators"} == {
+        name: tensor.dtype for name, tensor in single.items() if name != "generators"
+    }
+    name = "network/dictionary"
+    assert not torch.equal(half[name], single[name])
+    torch.testing.assert_close(half[name], single[name], atol=0.02, rtol=0)
+
+
 def test_time_limits_a_session_and_the_next_goes_on(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     recipe = train.load_recipe(str(recipe_file))
     result = train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)

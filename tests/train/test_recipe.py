@@ -108,6 +108,22 @@ def test_a_base_that_does_not_fit_is_refused(
         load_recipe(str(derived_file))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("warmup = 3", 'warmup = 3\nprecision = "int8"', "precision 'int8': use one of float32, bfloat16"),
+        ("crop = 17", "crop = 17\nshrink = 0", "shrink 0: use a factor"),
+        ("crop = 17", "crop = 17\nshrink = 1.5", "shrink 1.5: use a factor"),
+    ],
+)
+def test_a_precision_or_a_size_that_there_is_not_is_refused(
+    recipe_file: Path, old: str, new: str, message: str
+) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace(old, new))
+    with pytest.raises(TrainingError, match=message):
+        load_recipe(str(recipe_file))
+
+
 @pytest.mark.parametrize(("low", "expected"), [("1", (0.0, 75.0)), ("0.5", (0.0, 75.0)), ("13.5", (13.5, 75.0))])
 def test_noise_begins_on_the_card_where_it_begins_in_training(
     recipe_file: Path, low: str, expected: tuple[float, float]
