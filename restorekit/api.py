@@ -56,8 +56,7 @@ def denoise(
         image: a NumPy array [H, W] or [H, W, 3], or a tensor [H, W], [C, H, W] or [B, C, H, W]. Integers are taken on
             the scale of their type, floats on [0, 1].
         sigma: standard deviation of the noise on the 0..255 scale, whatever the type; "auto" estimates it.
-        model: a loaded model, a name or path, or None for the default grey or colour model, or the one that is
-            installed for levels about sigma.
+        model: a loaded model, a name or path, or None for the one that measures best on grey or colour images at sigma.
         quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.

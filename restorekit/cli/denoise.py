@@ -34,7 +34,8 @@ def denoise(
     """Remove Gaussian noise from images.
 
     IMG.png becomes IMG_denoised.png beside it, a folder becomes FOLDER_denoised/ with the same tree in it. Without
-    --model each image has the default model for its colours, or one that is installed for its noise level alone.
+    --model each image has the model that measures best on its colours and noise level, or with --explain the best one
+    that has atoms to show.
     """
     check_explanation(explanation, files)
     level = None if sigma == AUTO else parse_sigma(sigma)
@@ -44,7 +45,9 @@ def denoise(
         from restorekit.restore.denoise import TASK, Denoise
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        operation = Denoise(level, ModelChoice(TASK, model.model, offline=model.offline), settings)
+        explainable = explanation.explain is not None
+        models = ModelChoice(TASK, model.model, offline=model.offline, with_stand_ins=not explainable)
+        operation = Denoise(level, models, settings)
         return explained(operation, explanation, files)
 
     run_on_files(files, messages, make_operation, participle="denoised")

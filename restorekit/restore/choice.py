@@ -7,7 +7,7 @@ from functools import cached_property
 
 from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.restore.engine import Quality
-from restorekit.zoo import LoadedModel, ModelCard, default_model, default_models, find, load_model, specialised_models
+from restorekit.zoo import LoadedModel, ModelCard, default_model, default_models, find, load_model, stand_ins
 
 PRIOR_TASK = "denoise"
 """What the models are made for that can be the prior of other tasks."""
@@ -15,8 +15,8 @@ _TAKE_PRIORS = ("deblur", "superres")
 """The tasks that are done with a denoiser as well as with a model trained for them."""
 _KINDS = {1: "grey", 2: "complex", 3: "colour"}
 
-_FAINT_NOISE = 1
-"""On the scale 0..255: solvers ask their prior to remove as little, whatever they begin with."""
+_FAINT_NOISE, _STRONG_NOISE = 1, 50
+"""On the scale 0..255: solvers ask their prior to remove much at the beginning and little at the end."""
 
 
 class ModelChoice:
@@ -24,13 +24,14 @@ class ModelChoice:
 
     To denoise there is a default model for grey and one for colour pictures; a demosaicked picture has always three
     channels, and what is deblocked always one, so that these tasks have one default, and take no other kind of model.
-    Where the level of the degradation is known, a model that was made for levels about it may stand in for the default.
+    Where the level of the degradation is known, a model that is better at it may stand in for the default.
     Tasks with a prior take models that were trained for them, and denoisers for all levels.
 
     Args:
         task: one of `zoo.card.TASKS`.
         model: a loaded one, a name or the path of a weights file, or None for the default models.
         offline: never ask the hub.
+        with_stand_ins: whether others may stand in for the default models, which are those that can be explained.
 
     Raises:
         ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
@@ -38,10 +39,13 @@ class ModelChoice:
 
     """
 
-    def __init__(self, task: str, model: LoadedModel | str | None, *, offline: bool = False) -> None:
+    def __init__(
+        self, task: str, model: LoadedModel | str | None, *, offline: bool = False, with_stand_ins: bool = True
+    ) -> None:
         self._task = task
         self._offline = offline
         self._names = default_models(task)
+        self._with_stand_ins = with_stand_ins
         self._defaults: dict[str, LoadedModel] = {}
         self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
         if self._given is not None:
@@ -64,8 +68,8 @@ class ModelChoice:
         if self.name != "default":
             return ""
         general = ", ".join(f"{name} for {_KINDS[count]} images" for count, name in self._names.items())
-        cards = [(name, card) for specialised in self._specialised.values() for name, card in specialised.items()]
-        ranges = [f"{name} from {card.level_range[0]:g} to {card.level_range[1]:g}" for name, card in cards]
+        others = [(name, card) for cards in self._stand_ins.values() for name, card in cards.items()]
+        ranges = [f"{name} from {card.level_range[0]:g} to {card.level_range[1]:g}" for name, card in others]
         return f"default: {general}" + (f"; in their place {', '.join(ranges)}" if ranges else "")
 
     def candidates(self, level: float | None = None) -> tuple[LoadedModel, ...]:
@@ -101,12 +105,12 @@ class ModelChoice:
         return self._given
 
     @cached_property
-    def _specialised(self) -> dict[int, dict[str, ModelCard]]:
-        return specialised_models(self._task)
+    def _stand_ins(self) -> dict[int, dict[str, ModelCard]]:
+        return stand_ins(self._task) if self._with_stand_ins else {}
 
     def _default_name(self, channels: int, level: float | None) -> str:
         if level is not None:
-            for name, card in self._specialised.get(channels, {}).items():
+            for name, card in self._stand_ins.get(channels, {}).items():
                 if card.covers(level):
                     return name
         return self._names[channels]
@@ -142,8 +146,9 @@ class ModelChoice:
 def check_prior(card: ModelCard) -> None:
     """Raise ModelMismatchError for a denoiser that can be no prior, for it was made for a part of the levels alone."""
     low, high = card.level_range
-    if low > _FAINT_NOISE:
+    if low > _FAINT_NOISE or high < _STRONG_NOISE:
         raise ModelMismatchError(
-            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove fainter "
-            f"noise as well; {default_model(PRIOR_TASK, card.channels)} would fit"
+            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove "
+            f"{'fainter' if low > _FAINT_NOISE else 'stronger'} noise as well; "
+            f"{default_model(PRIOR_TASK, card.channels)} would fit"
         )

@@ -11,7 +11,7 @@ from restorekit.zoo.catalogue import (
     find,
     locate,
     shipped_models,
-    specialised_models,
+    stand_ins,
 )
 from restorekit.zoo.load import LoadedModel, load_model
 from restorekit.zoo.weights import load_weights, read_card, save_weights
@@ -31,5 +31,5 @@ __all__ = [
     "read_card",
     "save_weights",
     "shipped_models",
-    "specialised_models",
+    "stand_ins",
 ]

@@ -24,21 +24,11 @@ _DEFAULT_MODELS = {
     ("superres", 1): "superres-color-enlarger",
     ("superres", 3): "superres-color-enlarger",
 }
-_SPECIALISED_MODELS = {
-    ("denoise", 1): (
-        "denoise-gray-groupsc-5",
-        "denoise-gray-groupsc-15",
-        "denoise-gray-groupsc-25",
-        "denoise-gray-groupsc-50",
-    ),
-    ("denoise", 3): (
-        "denoise-color-groupsc-5",
-        "denoise-color-groupsc-15",
-        "denoise-color-groupsc-25",
-        "denoise-color-groupsc-50",
-    ),
+_STAND_INS = {
+    ("denoise", 1): ("denoise-gray-unet-10", "denoise-gray-unet"),
+    ("denoise", 3): ("denoise-color-unet-10", "denoise-color-unet"),
 }
-"""Models that stand in for the default one at the levels on their cards, as far as they are installed."""
+"""Models that are better than the default one at the levels on their cards, as far as they are installed."""
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -77,8 +67,8 @@ def default_models(task: str) -> dict[int, str]:
     return {channels: name for (known, channels), name in sorted(_DEFAULT_MODELS.items()) if known == task}
 
 
-def specialised_models(task: str) -> dict[int, dict[str, ModelCard]]:
-    """The cards of the installed models for a part of a task's levels, by number of channels and by name.
+def stand_ins(task: str) -> dict[int, dict[str, ModelCard]]:
+    """The cards of the installed models that are better at a part of a task's levels, by number of channels and name.
 
     Where no model is asked for, the first whose card covers the level is used, and the default one where none does.
 
@@ -88,7 +78,7 @@ def specialised_models(task: str) -> dict[int, dict[str, ModelCard]]:
     shipped = _shipped_files()
     return {
         channels: {name: read_card(shipped[name]) for name in names if name in shipped}
-        for (known, channels), names in _SPECIALISED_MODELS.items()
+        for (known, channels), names in _STAND_INS.items()
         if known == task
     }
 

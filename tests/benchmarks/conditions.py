@@ -15,7 +15,7 @@ from restorekit.image import supported_suffixes
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.denoise import TASK, DenoiseArray
 from restorekit.restore.engine import Quality, RunSettings
-from restorekit.zoo import LoadedModel, default_model
+from restorekit.zoo import LoadedModel, default_model, stand_ins
 
 SPARSE_CODING = {1: "denoise-gray-sc", 3: "denoise-color-sc"}
 
@@ -55,8 +55,9 @@ def every_nth_image(folder: Path, step: int) -> Iterator[Path]:
 
 
 def models_to_compare(channels: int) -> tuple[str, ...]:
-    """The default model to denoise, and the one of sparse coding alone; one name where they are the same."""
-    return tuple(dict.fromkeys((default_model(TASK, channels), SPARSE_CODING[channels])))
+    """The default model to denoise, the one of sparse coding alone, and those that are better at some levels."""
+    better = stand_ins(TASK).get(channels, {})
+    return tuple(dict.fromkeys((default_model(TASK, channels), SPARSE_CODING[channels], *better)))
 
 
 def at_every_quality(model: LoadedModel) -> tuple[DenoiseArray, ...]:

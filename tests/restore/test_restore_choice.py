@@ -30,7 +30,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
 
     monkeypatch.setattr(choice, "find", find)
     monkeypatch.setattr(choice, "load_model", models.__getitem__)
-    monkeypatch.setattr(choice, "specialised_models", lambda task: {})
+    monkeypatch.setattr(choice, "stand_ins", lambda task: {})
     return models
 
 
@@ -44,7 +44,7 @@ def specialised(installed: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPat
         installed[model.card.name] = model
     for channels in (1, 3):
         installed[default_model("denoise", channels)] = make_model("general", "denoise", channels)
-    monkeypatch.setattr(choice, "specialised_models", lambda task: cards if task == "denoise" else {})
+    monkeypatch.setattr(choice, "stand_ins", lambda task: cards if task == "denoise" else {})
     return installed
 
 
@@ -112,6 +112,12 @@ def test_the_default_is_the_model_whose_card_covers_the_level(specialised, chann
     models = ModelChoice("denoise", None)
     assert models.fitting(channels, level).card.name == name
     assert models.candidates(level)[channels // 2].card.name == name
+
+
+def test_the_default_stays_where_nothing_may_stand_in_for_it(specialised):
+    models = ModelChoice("denoise", None, with_stand_ins=False)
+    assert models.fitting(1, 15).card.name == "general"
+    assert "in their place" not in models.note
 
 
 def test_a_model_that_was_named_stays_whatever_the_level(specialised):

@@ -43,7 +43,7 @@ def shelf(monkeypatch):
 
     monkeypatch.setattr(choice, "find", find)
     monkeypatch.setattr(choice, "load_model", models.__getitem__)
-    monkeypatch.setattr(choice, "specialised_models", lambda task: {})
+    monkeypatch.setattr(choice, "stand_ins", lambda task: {})
     return models
 
 
@@ -52,7 +52,7 @@ def about_10(shelf, monkeypatch):
     """The name of a grey model for levels about 10, beside the others."""
     card = replace(CARD, name="about-10", level_range=(9.0, 11.0))
     shelf["about-10"] = LoadedModel(card, network(1), Path("about-10"))
-    monkeypatch.setattr(choice, "specialised_models", lambda task: {1: {"about-10": card}})
+    monkeypatch.setattr(choice, "stand_ins", lambda task: {1: {"about-10": card}})
     return "about-10"
 
 
