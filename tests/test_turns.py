@@ -32,7 +32,7 @@ def test_at_best_a_network_without_a_choice_of_patches_looks_at_all_turns(tile):
     torch.manual_seed(0)
     network = UNet(UNetSettings(1, (8, 8), 1)).eval().requires_grad_(False)
     torch.nn.init.normal_(network.tail.weight, std=0.05)
-    noisy = images()[0, 0].repeat(9, 7).numpy()
+    noisy = images()[0, 0].repeat(8, 8).numpy()
 
     def estimates(quality):
         settings = RunSettings(quality, "cpu", tile)
@@ -42,3 +42,22 @@ def test_at_best_a_network_without_a_choice_of_patches_looks_at_all_turns(tile):
     once, best = estimates(Quality.BALANCED), estimates(Quality.BEST)
     assert abs(once[0] - once[1]).max() > 1e-3
     torch.testing.assert_close(torch.tensor(best[0]), torch.tensor(best[1].copy()), atol=1e-5, rtol=0)
+
+
+def test_cells_lie_alike_from_every_side_of_an_odd_image(monkeypatch):
+    """So do blocks of JPEG, which begin at the top left: turned, they would otherwise lie across the cells."""
+    network, seen = UNet(UNetSettings(1, (8, 8), 1)).eval().requires_grad_(False), []
+    forward = network.forward
+
+    def spied(observed, *rest, **options):
+        seen.append(observed)
+        return forward(observed, *rest, **options)
+
+    monkeypatch.setattr(network, "forward", spied)
+    odd = images()[0, 0].repeat(9, 7)
+    best, _ = restore_array(odd.numpy(), 0.1, network, RunSettings(Quality.BEST, "cpu"))
+    assert best.shape == odd.shape == (45, 49)
+    for turn, observed in enumerate(seen):
+        upright = turned_back(observed, turn)
+        assert upright.shape == (1, 1, 48, 52)
+        assert torch.equal(upright[0, 0, :45, :49], odd)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from restorekit.errors import DeviceError, ModelMismatchError, UsageError
 from restorekit.models import PatchNetwork
-from restorekit.tiling import within_memory
+from restorekit.tiling import regular_length, within_memory
 from restorekit.turns import mean_over_turns, turned
 
 CACHE_TILE = 40
@@ -134,15 +134,18 @@ def restore_batch(
 
     `mask` is [1, C, H, W] or [B, C, H, W]: 1 where a value was observed, else 0.
     """
-    stride = settings.quality.stride
+    stride, cell = settings.quality.stride, network.patch_size
     height, width = images.shape[-2:]
-    padded = _at_least(images, network.patch_size)
+    every_turn = settings.quality is Quality.BEST and not network.has_strides
+    # Cells lie side by side from the top left: in whole ones they are the same from every side, as are blocks of JPEG.
+    size = [regular_length(side, cell, cell) if every_turn else max(side, cell) for side in (height, width)]
+    padded = _reflected_to(images, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
     tiles = len(network.blocks(padded.shape[-2], padded.shape[-1], stride, tile_size))
     levels = torch.full((images.shape[0],), level, device=images.device)
-    known = None if mask is None else _at_least(mask, network.patch_size)
+    known = None if mask is None else _reflected_to(mask, *size)
 
     def restore(turn: int) -> Tensor:
         seen = None if known is None else turned(known, turn)
@@ -150,7 +153,6 @@ def restore_batch(
         estimate: Tensor = sums.div_(covered)
         return estimate
 
-    every_turn = settings.quality is Quality.BEST and not network.has_strides
     estimate = mean_over_turns(restore) if every_turn else restore(0)
     return estimate.clamp_(0, 1)[..., :height, :width], tiles
 
@@ -190,12 +192,13 @@ def free_memory() -> int:
         return CPU_MEMORY
 
 
-def _at_least(images: Tensor, size: int) -> Tensor:
-    """Images padded at the bottom and right by reflection, as often as needed, to `size` pixels in each direction."""
-    height, width = images.shape[-2:]
-    rows = _reflected(height, max(height, size), images.device)
-    cols = _reflected(width, max(width, size), images.device)
-    return images if height >= size and width >= size else images[..., rows, :][..., cols]
+def _reflected_to(images: Tensor, height: int, width: int) -> Tensor:
+    """Images padded at the bottom and right by reflection, as often as needed, to that height and width."""
+    if images.shape[-2:] == (height, width):
+        return images
+    rows = _reflected(images.shape[-2], height, images.device)
+    cols = _reflected(images.shape[-1], width, images.device)
+    return images[..., rows, :][..., cols]
 
 
 def _reflected(length: int, target: int, device: torch.device) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,9 @@ from restorekit.image import recompress
 from restorekit.models import Recording
 from restorekit.physics.jpeg import error_level
 from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
+
+JPEG_BLOCK = 8
+"""Pixels across a block of JPEG's luma."""
 
 LEVELS = 255.0
 """Levels in recipes are on the 0..255 scale, as on the command line."""
@@ -85,12 +89,16 @@ class NoiseSettings:
 
 @dataclass(frozen=True)
 class JpegSettings:
-    """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two."""
+    """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two.
+
+    A share `shifted` of the crops has its blocks begin anywhere, as in a picture that was cut after it was compressed.
+    """
 
     low: int
     high: int
     balance: float
     validation: tuple[float, ...]
+    shifted: float = 0.0
 
     @property
     def level_range(self) -> tuple[float, float]:
@@ -101,11 +109,15 @@ class JpegSettings:
         """Each crop compressed with its own quality."""
         odds = self._odds()
         drawn = torch.multinomial(odds, len(clean), replacement=True, generator=generator)
-        return self._compressed(clean, [self.low + int(place) for place in drawn])
+        offsets = torch.zeros(len(clean), 2, dtype=torch.int64)
+        if self.shifted:
+            elsewhere = torch.rand(len(clean), 1, generator=generator) < self.shifted
+            offsets = torch.randint(JPEG_BLOCK, offsets.shape, generator=generator) * elsewhere
+        return self._compressed(clean, [self.low + int(place) for place in drawn], offsets.tolist())
 
     def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
         """All crops compressed with one quality."""
-        return self._compressed(clean, [round(level)] * len(clean))
+        return self._compressed(clean, [round(level)] * len(clean), [(0, 0)] * len(clean))
 
     def _odds(self) -> Tensor:
         """For each quality the stretch of log(error_level) that is nearest to it."""
@@ -113,9 +125,12 @@ class JpegSettings:
         return torch.gradient(levels)[0].abs()
 
     @staticmethod
-    def _compressed(clean: Tensor, qualities: list[int]) -> Observation:
+    def _compressed(clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]]) -> Observation:
         pixels = (clean[:, 0] * LEVELS).round().to(torch.uint8).numpy()
-        worse = [recompress(crop, quality) for crop, quality in zip(pixels, qualities, strict=True)]
+        worse = []
+        for crop, quality, (down, right) in zip(pixels, qualities, offsets, strict=True):
+            more = np.pad(crop, ((down, 0), (right, 0)), mode="reflect")
+            worse.append(recompress(more, quality)[down:, right:])
         level = torch.tensor([error_level(quality) for quality in qualities])
         return Observation(torch.from_numpy(np.stack(worse))[:, None].float() / LEVELS, level)
 

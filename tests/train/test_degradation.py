@@ -42,6 +42,18 @@ def test_jpeg_crops_are_those_of_their_quality() -> None:
     assert torch.allclose(observed.level, torch.full((4,), error_level(10)))
 
 
+def test_a_share_of_jpeg_crops_was_cut_after_it_was_compressed() -> None:
+    """What is wrong with the edge in the middle keeps to the blocks it is in, wherever they begin."""
+    clean = torch.zeros(400, 1, 24, 24)
+    clean[..., 12:] = 1
+    settings = JpegSettings(low=10, high=11, balance=1.2, validation=(10,), shifted=0.5)
+    wrong = ((settings.draw(clean, seeded()).images - clean).abs() > 0.005).any(1).any(1)
+    columns = [tuple(crop.nonzero().flatten().tolist()) for crop in wrong]
+    on_grid = sum(set(found) <= set(range(8, 16)) and bool(found) for found in columns) / len(columns)
+    assert 0.5 < on_grid < 0.7
+    assert len(set(columns)) > 4
+
+
 def test_all_jpeg_qualities_are_drawn_coarse_ones_more_often() -> None:
     settings = JpegSettings(low=5, high=95, balance=1.2, validation=(10,))
     levels = settings.draw(torch.zeros(3000, 1, 8, 8), seeded()).level
