@@ -49,7 +49,7 @@ def draw_before_and_after() -> None:
 
 def draw_explanation() -> None:
     """Explain with every patch restored, so that the maps have a value for every pixel."""
-    denoise = Denoise(25 / 255, ModelChoice(TASK, None), RunSettings(Quality.BEST, "cpu"))
+    denoise = Denoise(25 / 255, ModelChoice(TASK, None, explained=True), RunSettings(Quality.BEST, "cpu"))
     with tempfile.TemporaryDirectory() as folder:
         Explained(denoise, "noisy.png", Path(folder), overwrite=True, at=PIXEL)(read_picture(IMAGES / "noisy.png"))
         names = ("result", "atom-counts", "confidence")

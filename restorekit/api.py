@@ -57,7 +57,8 @@ def denoise(
             the scale of their type, floats on [0, 1].
         sigma: standard deviation of the noise on the 0..255 scale, whatever the type; "auto" estimates it.
         model: a loaded model, a name or path, or None for the one that measures best on grey or colour images at sigma.
-        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
+        quality: fast, balanced or best: every third, every second or each patch, or, by networks without a choice of
+            patches, once, once or over all turns of the image; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.
 

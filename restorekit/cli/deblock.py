@@ -36,7 +36,8 @@ def deblock(
     """Remove what JPEG compression did to images: blocks, ringing, washed-out colour.
 
     IMG.jpg becomes IMG_deblocked.png beside it, so that it is not compressed again; -o names another format. A folder
-    becomes FOLDER_deblocked/ with the same tree in it.
+    becomes FOLDER_deblocked/ with the same tree in it. With --explain and without --model it is the best model that has
+    atoms to show.
     """
     check_explanation(explanation, files)
 
@@ -45,7 +46,8 @@ def deblock(
         from restorekit.restore.deblock import TASK, Deblock
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        operation = Deblock(quality_factor, ModelChoice(TASK, model.model, offline=model.offline), settings)
+        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
+        operation = Deblock(quality_factor, models, settings)
         return explained(operation, explanation, files)
 
     run_on_files(files, messages, make_operation, participle="deblocked", written_as={"jpeg": "png"})

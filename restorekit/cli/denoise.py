@@ -45,8 +45,7 @@ def denoise(
         from restorekit.restore.denoise import TASK, Denoise
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        explainable = explanation.explain is not None
-        models = ModelChoice(TASK, model.model, offline=model.offline, with_stand_ins=not explainable)
+        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
         operation = Denoise(level, models, settings)
         return explained(operation, explanation, files)
 

@@ -89,7 +89,7 @@ class ModelOptions:
         typer.Option(
             "--model",
             metavar="NAME|PATH",
-            help="A model of `restorekit models`, org/name on the hub, or a weights file (default: by colour or grey).",
+            help="A model of `restorekit models`, org/name on the hub, or a weights file (default: by picture).",
             rich_help_panel=_MODEL,
         ),
     ] = None

@@ -10,5 +10,5 @@ from restorekit.zoo import LoadedModel
 def sparse_coding_of(model: LoadedModel) -> SparseCoding:
     """The network of a model that codes patches with a dictionary. Raises UsageError for one that does not."""
     if not isinstance(model.network, SparseCoding):
-        raise UsageError(f"{model.card.name} has no dictionary to look into; name a model of sparse coding, or none")
+        raise UsageError(f"{model.card.name} has no dictionary to look into; name a model of sparse coding")
     return model.network

@@ -31,7 +31,7 @@ class ModelChoice:
         task: one of `zoo.card.TASKS`.
         model: a loaded one, a name or the path of a weights file, or None for the default models.
         offline: never ask the hub.
-        with_stand_ins: whether others may stand in for the default models, which are those that can be explained.
+        explained: whether what is done is to be explained, for which the best model may have nothing to show.
 
     Raises:
         ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
@@ -40,12 +40,12 @@ class ModelChoice:
     """
 
     def __init__(
-        self, task: str, model: LoadedModel | str | None, *, offline: bool = False, with_stand_ins: bool = True
+        self, task: str, model: LoadedModel | str | None, *, offline: bool = False, explained: bool = False
     ) -> None:
         self._task = task
         self._offline = offline
-        self._names = default_models(task)
-        self._with_stand_ins = with_stand_ins
+        self._explained = explained
+        self._names = default_models(task, explained=explained)
         self._defaults: dict[str, LoadedModel] = {}
         self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
         if self._given is not None:
@@ -67,10 +67,15 @@ class ModelChoice:
         """Which models the name `default` stands for; empty if there is no such question."""
         if self.name != "default":
             return ""
-        general = ", ".join(f"{name} for {_KINDS[count]} images" for count, name in self._names.items())
-        others = [(name, card) for cards in self._stand_ins.values() for name, card in cards.items()]
-        ranges = [f"{name} from {card.level_range[0]:g} to {card.level_range[1]:g}" for name, card in others]
-        return f"default: {general}" + (f"; in their place {', '.join(ranges)}" if ranges else "")
+        kinds = []
+        for channels, general in self._names.items():
+            better = [
+                f"{name} up to {card.level_range[1]:g}" for name, card in self._stand_ins.get(channels, {}).items()
+            ]
+            kinds.append(
+                f"for {_KINDS[channels]} images {', '.join([*better, f'else {general}' if better else general])}"
+            )
+        return f"default: {'; '.join(kinds)}"
 
     def candidates(self, level: float | None = None) -> tuple[LoadedModel, ...]:
         """The models in question at a level, see `fitting`: the one that was named, or the default ones.
@@ -106,7 +111,7 @@ class ModelChoice:
 
     @cached_property
     def _stand_ins(self) -> dict[int, dict[str, ModelCard]]:
-        return stand_ins(self._task) if self._with_stand_ins else {}
+        return {} if self._explained else stand_ins(self._task)
 
     def _default_name(self, channels: int, level: float | None) -> str:
         if level is not None:
@@ -148,7 +153,6 @@ def check_prior(card: ModelCard) -> None:
     low, high = card.level_range
     if low > _FAINT_NOISE or high < _STRONG_NOISE:
         raise ModelMismatchError(
-            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove "
-            f"{'fainter' if low > _FAINT_NOISE else 'stronger'} noise as well; "
-            f"{default_model(PRIOR_TASK, card.channels)} would fit"
+            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove noise from "
+            f"{_FAINT_NOISE} to {_STRONG_NOISE}; {default_model(PRIOR_TASK, card.channels)} would fit"
         )

@@ -33,7 +33,7 @@ LEAST_NONLOCAL_TILE = 64
 class Quality(StrEnum):
     """How densely patches are coded: every one, every second or every third in each direction.
 
-    Of networks without a choice of patches the estimates at best are averaged over the turns of the image.
+    Where a network has no choice of patches, fast is balanced, and best averages over the turns of the image.
     """
 
     FAST = "fast"
@@ -136,9 +136,8 @@ def restore_batch(
     """
     stride, cell = settings.quality.stride, network.patch_size
     height, width = images.shape[-2:]
-    every_turn = settings.quality is Quality.BEST and not network.has_strides
     # Cells lie side by side from the top left: in whole ones they are the same from every side, as are blocks of JPEG.
-    size = [regular_length(side, cell, cell) if every_turn else max(side, cell) for side in (height, width)]
+    size = [max(side, cell) if network.has_strides else regular_length(side, cell, cell) for side in (height, width)]
     padded = _reflected_to(images, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
@@ -153,6 +152,7 @@ def restore_batch(
         estimate: Tensor = sums.div_(covered)
         return estimate
 
+    every_turn = settings.quality is Quality.BEST and not network.has_strides
     estimate = mean_over_turns(restore) if every_turn else restore(0)
     return estimate.clamp_(0, 1)[..., :height, :width], tiles
 

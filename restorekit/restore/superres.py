@@ -181,6 +181,7 @@ def superres_array(
             )
         return as_pixels(x, part.ndim), report
 
+    # The first guess and the data step look one pixel further or, too little to show, everywhere.
     halo = plan.network.view + 1 if isinstance(plan, AtOnce) else _HALO
     windows = Windows(window_pixels(seen, device) // scale**2, halo, scale)
     return solve_over_windows(solve_window, observed, windows, watch)

@@ -201,6 +201,8 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
         raise ValueError(f"loss {recipe.loss!r}: use one of {', '.join(LOSSES)}")
     if recipe.optimiser.precision not in PRECISIONS:
         raise ValueError(f"precision {recipe.optimiser.precision!r}: use one of {', '.join(PRECISIONS)}")
+    if isinstance(recipe.degradation, JpegSettings) and not 0 <= recipe.degradation.shifted <= 1:
+        raise ValueError(f"shifted {recipe.degradation.shifted}: use a share from 0 to 1")
     if not 0 < recipe.data.shrink <= 1:
         raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
     return recipe

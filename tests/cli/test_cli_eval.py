@@ -25,7 +25,7 @@ def test_table_json_and_report(run, data):
     assert set(figures) == {(name, level) for name in ("noisy", "default (balanced)") for level in (15, 25)}
     assert f"{figures['noisy', 25]:.2f} dB" in result.stderr
     assert "sigma 15" in result.stderr
-    note = "default: denoise-gray-groupsc for grey images, denoise-color-groupsc for colour images"
+    note = "default: for grey images denoise-gray-groupsc; for colour images denoise-color-groupsc"
     assert note in result.stderr.splitlines()
     assert document["notes"] == [note]
     assert Path("out.html").read_text("utf-8").startswith("<!DOCTYPE html>")

@@ -91,8 +91,8 @@ def test_default_is_measured_as_it_is_used(run, installed):
         alone = run("eval", "denoise", "--data", "data", "--sigma", level, "--model", name, "--json", "-")
         assert figures["default (balanced)", level] == json.loads(alone.stdout)["results"][0]["psnr"]
     note = (
-        "default: denoise-gray-groupsc for grey images, denoise-color-groupsc for colour images; in their place "
-        "denoise-gray-unet-10 from 0 to 10, denoise-gray-unet from 0 to 50"
+        "default: for grey images denoise-gray-unet-10 up to 10, denoise-gray-unet up to 50, else "
+        "denoise-gray-groupsc; for colour images denoise-color-groupsc"
     )
     assert json.loads(measured.stdout)["notes"] == [note]
     assert note in measured.stderr.splitlines()

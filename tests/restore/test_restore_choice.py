@@ -35,8 +35,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
 
 
 @pytest.fixture
-def specialised(installed: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
-    """The default models to denoise, and those for levels about 15 and, in grey, 25; by name."""
+def with_stand_ins(installed: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
+    """The default models to denoise, and those that stand in about 15 and, in grey, 25; by name."""
     cards: dict[int, dict[str, ModelCard]] = {1: {}, 3: {}}
     for channels, level in ((1, 15), (1, 25), (3, 15)):
         model = make_model(f"{channels}-about-{level}", "denoise", channels, (0.9 * level, 1.1 * level))
@@ -67,7 +67,7 @@ def test_what_default_stands_for_is_told_where_it_depends_on_the_picture(install
     models = ModelChoice("denoise", None)
     grey, colour = default_model("denoise", 1), default_model("denoise", 3)
     assert models.name == "default"
-    assert models.note == f"default: {grey} for grey images, {colour} for colour images"
+    assert models.note == f"default: for grey images {grey}; for colour images {colour}"
     installed[colour] = make_model(colour, "denoise", 3)
     assert models.candidates() == (installed[colour],)
 
@@ -108,36 +108,39 @@ def test_models_of_another_task_or_of_no_use_to_it_are_refused():
         (3, 25, "general"),
     ],
 )
-def test_the_default_is_the_model_whose_card_covers_the_level(specialised, channels, level, name):
+def test_the_default_is_the_model_whose_card_covers_the_level(with_stand_ins, channels, level, name):
     models = ModelChoice("denoise", None)
     assert models.fitting(channels, level).card.name == name
     assert models.candidates(level)[channels // 2].card.name == name
 
 
-def test_the_default_stays_where_nothing_may_stand_in_for_it(specialised):
-    models = ModelChoice("denoise", None, with_stand_ins=False)
+def test_what_is_to_be_explained_has_a_model_with_something_to_show(with_stand_ins):
+    models = ModelChoice("denoise", None, explained=True)
     assert models.fitting(1, 15).card.name == "general"
-    assert "in their place" not in models.note
+    assert "about" not in models.note
+    assert ModelChoice("deblock", None).name == default_model("deblock", 1) == "deblock-gray-unet"
+    assert ModelChoice("deblock", None, explained=True).name == "deblock-gray-groupsc"
 
 
-def test_a_model_that_was_named_stays_whatever_the_level(specialised):
+def test_a_model_that_was_named_stays_whatever_the_level(with_stand_ins):
     models = ModelChoice("denoise", default_model("denoise", 1))
     assert models.fitting(1, 15).card.name == "general"
     assert ModelChoice("denoise", "1-about-15").fitting(1, 40).card.name == "1-about-15"
 
 
-def test_a_model_for_a_level_serves_where_the_general_one_is_missing(specialised):
-    del specialised[default_model("denoise", 1)]
+def test_a_model_for_a_level_serves_where_the_general_one_is_missing(with_stand_ins):
+    del with_stand_ins[default_model("denoise", 1)]
     models = ModelChoice("denoise", None)
     assert models.fitting(1, 15).card.name == "1-about-15"
     with pytest.raises(ModelNotFoundError, match=default_model("denoise", 1)):
         models.fitting(1, 40)
 
 
-def test_default_is_said_to_stand_for_the_models_of_levels_too(specialised):
-    note = ModelChoice("denoise", None).note
-    assert note.endswith(
-        "; in their place 1-about-15 from 13.5 to 16.5, 1-about-25 from 22.5 to 27.5, 3-about-15 from 13.5 to 16.5"
+def test_default_is_said_to_stand_for_the_models_of_levels_too(with_stand_ins):
+    general = default_model("denoise", 1), default_model("denoise", 3)
+    assert ModelChoice("denoise", None).note == (
+        f"default: for grey images 1-about-15 up to 16.5, 1-about-25 up to 27.5, else {general[0]}; "
+        f"for colour images 3-about-15 up to 16.5, else {general[1]}"
     )
     assert "about" not in ModelChoice("deblur", None).note
 
@@ -153,9 +156,12 @@ def test_one_default_for_both_kinds_of_picture_takes_both(installed):
 
 
 @pytest.mark.parametrize("task", ["deblur", "superres"])
-def test_a_prior_is_a_model_for_all_levels(specialised, task):
+def test_a_prior_is_a_model_for_all_levels(with_stand_ins, task):
     assert ModelChoice("deblur", None).fitting(1).card.name == "general"
     with pytest.raises(
         ModelMismatchError, match=r"1-about-15 was made for noise of sigma 13.5 to 16.5 alone.*; denoise-gray-groupsc"
     ):
         ModelChoice(task, "1-about-15")
+    faint = make_model("faint", "denoise", 1, (0, 10))
+    with pytest.raises(ModelMismatchError, match="has to remove noise from 1 to 50"):
+        ModelChoice(task, faint)

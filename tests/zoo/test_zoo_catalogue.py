@@ -10,6 +10,7 @@ import pytest
 from zoo_files import card, write_model
 
 from restorekit.errors import ModelNotFoundError, UsageError, WeightsError
+from restorekit.models import SparseCoding
 from restorekit.zoo import (
     ShippedModel,
     catalogue,
@@ -75,7 +76,15 @@ def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -
         for name, special in cards.items():
             assert (special.name, special.task, special.channels) == (name, general.task, channels)
             assert all(general.covers(level) for level in special.level_range)
-            assert special.level_range != general.level_range
+            assert special.level_range[1] < general.level_range[1]
+        widest = [card.level_range for card in cards.values()]
+        assert widest == sorted(widest), "the first that covers a level is taken"
+
+
+def test_what_is_explained_has_a_dictionary() -> None:
+    for task in ("denoise", "demosaic", "deblock"):
+        for name in default_models(task, explained=True).values():
+            assert isinstance(load_model(find(name)).network, SparseCoding)
 
 
 def test_the_weights_of_a_checkout_lie_beside_the_package(shipped: Path, tmp_path: Path) -> None:
