@@ -36,8 +36,7 @@ def deblock(
     """Remove what JPEG compression did to images: blocks, ringing, washed-out colour.
 
     IMG.jpg becomes IMG_deblocked.png beside it, so that it is not compressed again; -o names another format. A folder
-    becomes FOLDER_deblocked/ with the same tree in it. With --explain and without --model it is the best model that has
-    atoms to show.
+    becomes FOLDER_deblocked/ with the same tree in it.
     """
     check_explanation(explanation, files)
 
@@ -46,8 +45,7 @@ def deblock(
         from restorekit.restore.deblock import TASK, Deblock
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
-        operation = Deblock(quality_factor, models, settings)
+        operation = Deblock(quality_factor, ModelChoice(TASK, model.model, offline=model.offline), settings)
         return explained(operation, explanation, files)
 
     run_on_files(files, messages, make_operation, participle="deblocked", written_as={"jpeg": "png"})

@@ -39,7 +39,7 @@ class DifferenceHead(nn.Module):
         # Zeros around the image would be differences where it is bright. In memory colours lie side by side, and so do
         # the features that follow, which is faster on a CPU.
         padded = images[..., rows, :][..., cols].contiguous(memory_format=torch.channels_last)
-        # Differences are far smaller than what they are of, and half precision would round them away.
+        # Differences are far smaller than what they are of, and 16 bits would round them away.
         with torch.autocast(images.device.type, enabled=False):
             differences = F.conv2d(padded, self.filters - self.filters.mean((2, 3), keepdim=True), stride=self.stride)
         # A map of one value, filtered, is a map of one value.

@@ -31,7 +31,7 @@ class ModelChoice:
         task: one of `zoo.card.TASKS`.
         model: a loaded one, a name or the path of a weights file, or None for the default models.
         offline: never ask the hub.
-        explained: whether what is done is to be explained, for which the best model may have nothing to show.
+        explained: whether what is done is to be explained, for which those that may stand in have nothing to show.
 
     Raises:
         ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
@@ -45,7 +45,7 @@ class ModelChoice:
         self._task = task
         self._offline = offline
         self._explained = explained
-        self._names = default_models(task, explained=explained)
+        self._names = default_models(task)
         self._defaults: dict[str, LoadedModel] = {}
         self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
         if self._given is not None:

@@ -18,7 +18,7 @@ _DEFAULT_MODELS = {
     ("denoise", 1): "denoise-gray-groupsc",
     ("denoise", 3): "denoise-color-groupsc",
     ("demosaic", 3): "demosaic-color-groupsc",
-    ("deblock", 1): "deblock-gray-unet",
+    ("deblock", 1): "deblock-gray-groupsc",
     ("deblur", 1): "denoise-gray-groupsc",
     ("deblur", 3): "deblur-color-unet",
     ("superres", 1): "superres-color-enlarger",
@@ -29,8 +29,6 @@ _STAND_INS = {
     ("denoise", 3): ("denoise-color-unet-10", "denoise-color-unet"),
 }
 """Models that are better than the default one at the levels on their cards, as far as they are installed."""
-_EXPLAINED_MODELS = {("deblock", 1): "deblock-gray-groupsc"}
-"""Models that have atoms to show, where the default one has none."""
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -64,10 +62,9 @@ def default_model(task: str, channels: int) -> str:
         raise ModelNotFoundError(f"no default model for {task} with {channels} channels; there is: {known}") from None
 
 
-def default_models(task: str, *, explained: bool = False) -> dict[int, str]:
-    """The names of a task's default models, of those that can be explained if asked for, by number of channels."""
-    models = _DEFAULT_MODELS | _EXPLAINED_MODELS if explained else _DEFAULT_MODELS
-    return {channels: name for (known, channels), name in sorted(models.items()) if known == task}
+def default_models(task: str) -> dict[int, str]:
+    """The names of a task's default models by number of channels, the least first."""
+    return {channels: name for (known, channels), name in sorted(_DEFAULT_MODELS.items()) if known == task}
 
 
 def stand_ins(task: str) -> dict[int, dict[str, ModelCard]]:

@@ -118,8 +118,6 @@ def test_what_is_to_be_explained_has_a_model_with_something_to_show(with_stand_i
     models = ModelChoice("denoise", None, explained=True)
     assert models.fitting(1, 15).card.name == "general"
     assert "about" not in models.note
-    assert ModelChoice("deblock", None).name == default_model("deblock", 1) == "deblock-gray-unet"
-    assert ModelChoice("deblock", None, explained=True).name == "deblock-gray-groupsc"
 
 
 def test_a_model_that_was_named_stays_whatever_the_level(with_stand_ins):

@@ -83,7 +83,7 @@ def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -
 
 def test_what_is_explained_has_a_dictionary() -> None:
     for task in ("denoise", "demosaic", "deblock"):
-        for name in default_models(task, explained=True).values():
+        for name in default_models(task).values():
             assert isinstance(load_model(find(name)).network, SparseCoding)
 
 
