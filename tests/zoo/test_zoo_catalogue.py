@@ -76,6 +76,7 @@ def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -
         for name, special in cards.items():
             assert (special.name, special.task, special.channels) == (name, general.task, channels)
             assert all(general.covers(level) for level in special.level_range)
+            assert special.level_range[0] == general.level_range[0], "only upper ends are told"
             assert special.level_range[1] < general.level_range[1]
         widest = [card.level_range for card in cards.values()]
         assert widest == sorted(widest), "the first that covers a level is taken"
