@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -92,13 +92,13 @@ class PatchRestorer:
         confidence = self._confidence(0, slice(None))
         point = torch.matmul(centred if confidence is None else centred * confidence, self.numbers.operators.analysis)
         targets, means, evidence = centred, first_means, None
+        prior = self.priors.prior
         bounds = (0, *self.refresh, len(self.numbers.thresholds))
         codes, previous = self._steps(0, bounds[1], targets, point, torch.empty_like(point), None, means)
         for number, (first, last) in enumerate(pairwise(bounds[1:])):
             targets, means = self._renewed(number, codes, means, centred, first_means, observed.shape)
             point = self._gradient_step(first, targets, codes, previous)
-            evidence = None  # Frees the old before the new is made.
-            evidence = None if self.priors.prior is None else list(self.priors.prior.evidence(point, codes))
+            evidence = None if prior is None else prior.evidence(point, codes, evidence)
             codes, previous = self._steps(first, last, targets, point, codes, evidence, means)
         return self._estimates(codes, means)
 
@@ -109,7 +109,7 @@ class PatchRestorer:
         targets: Tensor,
         point: Tensor,
         codes: Tensor,
-        evidence: list[Tensor] | None,
+        evidence: Sequence[Tensor] | None,
         means: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """From z_first = `point`: alpha_last and the code before it, in the memory of `point` and `codes` in turn."""
@@ -158,9 +158,9 @@ class PatchRestorer:
 
     def _estimates(self, codes: Tensor, means: Tensor) -> Tensor:
         """W alpha_i + mu_i 1, [B, N, m], laid out in memory as `aggregate_patches` likes it."""
-        return (torch.matmul(self.numbers.synthesis.mT, codes.mT) + means.mT).mT
+        return torch.matmul(self.numbers.synthesis.mT, codes.mT).add_(means.mT).mT
 
-    def _averages(self, evidence: list[Tensor] | None, rows: slice) -> list[Tensor] | None:
+    def _averages(self, evidence: Sequence[Tensor] | None, rows: slice) -> list[Tensor] | None:
         """What the non-local prior goes by, averaged over similar patches."""
         if evidence is None or self.similarities is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +46,14 @@ class CentralisedPrior(nn.Module):
         return pulls.T[:, :, None, None]
 
     @staticmethod
-    def evidence(point: Tensor, codes: Tensor) -> Iterator[Tensor]:
-        """What is averaged over similar patches: the codes."""
-        yield codes if torch.is_grad_enabled() else codes.clone()
+    def evidence(point: Tensor, codes: Tensor, before: Sequence[Tensor] | None) -> Sequence[Tensor]:
+        """What is averaged over similar patches: the codes.
+
+        Where no gradient is wanted this is a copy, which takes the memory of that `before`, if there was one.
+        """
+        if torch.is_grad_enabled():
+            return (codes,)
+        return ((torch.empty_like(codes) if before is None else before[0]).copy_(codes),)
 
     @staticmethod
     def prox(point: Tensor, threshold: Tensor, averages: Sequence[Tensor], own: Tensor, numbers: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from restorekit.knots import KnotInterpolation
 
 FLOOR = 1e-8
-"""Added to energies: keeps the shrinkage and its gradient finite at zero."""
+"""The least energy: keeps the shrinkage and its gradient finite at zero."""
 
 
 def group_threshold(codes: Tensor, threshold: Tensor, similar: Tensor, own: Tensor, share: Tensor) -> Tensor:
@@ -30,9 +30,10 @@ def group_threshold(codes: Tensor, threshold: Tensor, similar: Tensor, own: Tens
     """
     if torch.is_grad_enabled():
         energy = (1 - share * (1 - own)) * codes.square() + share * similar
-        return codes * (1 - threshold * torch.rsqrt(energy.clamp_min(0) + FLOOR)).clamp_min(0)
-    energy = codes.square().mul_(1 - share * (1 - own)).add_(similar * share).clamp_min_(0).add_(FLOOR)
-    return codes.mul_(energy.rsqrt_().mul(-threshold).add_(1).clamp_min_(0))
+        return codes * (1 - threshold * torch.rsqrt(energy.clamp_min(FLOOR))).clamp_min(0)
+    energy = (share * similar).addcmul_(codes, codes * (1 - share * (1 - own))).clamp_min_(FLOOR)
+    factor = torch.addcmul(codes.new_ones(()), energy.rsqrt_(), threshold, value=-1, out=energy)
+    return codes.mul_(factor.clamp_min_(0))
 
 
 class GroupPrior(nn.Module):
@@ -57,10 +58,15 @@ class GroupPrior(nn.Module):
         return both.permute(2, 1, 0)[..., None, None]
 
     @staticmethod
-    def evidence(point: Tensor, codes: Tensor) -> Iterator[Tensor]:
-        """What is averaged over similar patches: the energies z^2, and z itself."""
-        yield point.square()
-        yield point if torch.is_grad_enabled() else point.clone()
+    def evidence(point: Tensor, codes: Tensor, before: Sequence[Tensor] | None) -> Sequence[Tensor]:
+        """What is averaged over similar patches: the energies z^2, and z itself.
+
+        Where no gradient is wanted they are copies, which take the memory of those `before`, if there were any.
+        """
+        if torch.is_grad_enabled():
+            return point.square(), point
+        energies, copies = (torch.empty_like(point), torch.empty_like(point)) if before is None else before
+        return torch.square(point, out=energies), copies.copy_(point)
 
     @staticmethod
     def prox(point: Tensor, threshold: Tensor, averages: Sequence[Tensor], own: Tensor, numbers: Tensor) -> Tensor:
@@ -72,5 +78,5 @@ class GroupPrior(nn.Module):
         if torch.is_grad_enabled():
             point = point + pull * (mean - (1 - own) * point)
         else:
-            point.mul_(1 - pull * (1 - own)).add_(mean * pull)
+            point.mul_(1 - pull * (1 - own)).addcmul_(mean, pull)
         return group_threshold(point, threshold, energy, own, share)
