@@ -35,8 +35,9 @@ def demosaic(
 ) -> None:
     """Make colour images of mosaics: one-channel images of any depth, or RAW files of cameras.
 
-    IMG.png becomes IMG_demosaiced.png beside it, a RAW file a TIFF file of 16 bits in sRGB colours.
-    RAW files need the extra `raw`.
+    IMG.png becomes IMG_demosaiced.png beside it, a RAW file a TIFF file of 16 bits in sRGB colours. Without --model it
+    is the model that measures best, or with --explain the best one that has atoms to show. RAW files need the extra
+    `raw`.
     """
     check_explanation(explanation, files)
     known = None if pattern is None else parse_pattern(pattern)
@@ -48,8 +49,8 @@ def demosaic(
         from restorekit.restore.demosaic import TASK, Demosaic
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        operation = Demosaic(known, ModelChoice(TASK, model.model, offline=model.offline), settings)
-        return explained(operation, explanation, files)
+        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
+        return explained(Demosaic(known, models, settings), explanation, files)
 
     run_on_files(files, messages, make_operation, participle="demosaiced", camera_raw=True)
 

@@ -1,4 +1,4 @@
-"""A small U-Net that is told the noise level, for denoising whole tiles rather than patches."""
+"""A small U-Net that is told the noise level and restores whole tiles rather than patches."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from restorekit.tiling import GridBlock, accumulate_blocks, regular_length
 SHUFFLE = 2
 """Features are half as high and wide as the image, which is a quarter of the work."""
 HEAD_SIDE = 6
+RGB = 3
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,13 @@ class UNetSettings:
     """What fixes the shapes of a `UNet`.
 
     channels: 1 grey, 3 RGB. widths: features at 1/2, 1/4, ... of the image's size. blocks: residual blocks at each
-    size, on the way down and on the way up.
+    size, on the way down and on the way up. mosaic: whether images are interpolated Bayer mosaics.
     """
 
     channels: int
     widths: tuple[int, ...]
     blocks: int
+    mosaic: bool = False
 
     @classmethod
     def parse(cls, settings: Mapping[str, object]) -> UNetSettings:
@@ -45,7 +47,14 @@ class UNetSettings:
         widths = settings["widths"]
         if not isinstance(widths, (list, tuple)) or not widths or not all(type(w) is int and w > 0 for w in widths):
             raise given.error("widths", "a list of positive integers", widths)
-        return cls(channels=given.count("channels"), widths=tuple(widths), blocks=given.count("blocks"))
+        if given.switch("mosaic") and settings["channels"] != RGB:
+            raise given.error("mosaic", "false for other channels than 3", True)
+        return cls(
+            channels=given.count("channels"),
+            widths=tuple(widths),
+            blocks=given.count("blocks"),
+            mosaic=given.switch("mosaic"),
+        )
 
 
 class UNet(PatchNetwork):
@@ -60,6 +69,9 @@ class UNet(PatchNetwork):
     How bright a region is says nothing of its noise: the first filters see differences alone, so that f(y + c) = f(y).
     Brightness, the largest part of an image by far, then does not stand in the way of training: after 320 steps that
     was worth 1.3 dB.
+
+    One for mosaics sees an image flipped so that its pattern is RGGB, of which every Bayer pattern is a mirror image.
+    Features being two pixels apart, what a filter meets of the mosaic then is the same everywhere.
 
     Its patches are cells: squares as large as a pixel of its smallest features, side by side. Each is estimated once,
     whatever the stride that is asked for.
@@ -136,22 +148,27 @@ class UNet(PatchNetwork):
         tile_size: int | None = None,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Restore the cells of `observed`; see `PatchNetwork.forward`. Raises ModelMismatchError for a mask."""
-        if mask is not None:
-            raise ModelMismatchError("a U-Net needs every pixel and takes no mask; use a model made for masks")
+        """Restore the cells of `observed`; see `PatchNetwork.forward`.
+
+        Raises ModelMismatchError for a mask, unless it is made for mosaics; a mask then has to be there.
+        """
+        if mask is not None and not self.settings.mosaic:
+            raise ModelMismatchError("this U-Net needs every pixel and takes no mask; use a model made for masks")
+        if mask is None and self.settings.mosaic:
+            raise ModelMismatchError("this U-Net is for mosaics, and needs the mask that tells their pattern")
         cell = self.patch_size
         height, width = observed.shape[-2:]
         if tile_size is None:
             inner = observed[..., : height - height % cell, : width - width % cell]
             border = (0, width % cell, 0, height % cell)
-            return F.pad(self._estimate(inner, level), border), F.pad(torch.ones_like(inner[0, 0]), border)
+            return F.pad(self._estimate(inner, level, mask), border), F.pad(torch.ones_like(inner[0, 0]), border)
         whole = regular_length(height, cell, cell), regular_length(width, cell, cell)
 
         def restore(block: GridBlock) -> tuple[Tensor, Tensor]:
             outer = block.grown(self.halo // cell, *whole, cell)
             rows, cols = outer.window(cell)
             beyond = (0, max(0, cols.stop - width), 0, max(0, rows.stop - height))
-            estimate = self._estimate(F.pad(observed[..., rows, cols], beyond, mode="reflect"), level)
+            estimate = self._estimate(F.pad(observed[..., rows, cols], beyond, mode="reflect"), level, mask)
             rows, cols = block.window(cell)
             rows, cols = (
                 slice(rows.start - outer.top, min(rows.stop, height) - outer.top),
@@ -162,8 +179,13 @@ class UNet(PatchNetwork):
 
         return accumulate_blocks(restore, self.blocks(height, width, stride, tile_size), cell, like=observed)
 
-    def _estimate(self, observed: Tensor, level: Tensor) -> Tensor:
-        """The whole of images [B, C, H, W] whose sides are multiples of a cell's."""
+    def _estimate(self, observed: Tensor, level: Tensor, mask: Tensor | None) -> Tensor:
+        """The whole of images [B, C, H, W] whose sides are multiples of a cell's.
+
+        The mask is that of a larger image, whose pattern is the same at the first pixel of each cell.
+        """
+        if mask is not None:
+            observed = _flipped_to_rggb(observed, mask)
         features = self.head(observed, level)
         kept = []
         for encode, shrink in zip(self.encoders, self.downward, strict=True):
@@ -173,4 +195,16 @@ class UNet(PatchNetwork):
         features = self.middle(features)
         for grow, decode in zip(reversed(self.upward), reversed(self.decoders), strict=True):
             features = decode(grow(features) + kept.pop())
-        return observed - F.pixel_shuffle(self.tail(features), SHUFFLE)
+        estimate = observed - F.pixel_shuffle(self.tail(features), SHUFFLE)
+        return estimate if mask is None else _flipped_to_rggb(estimate, mask)
+
+
+def _flipped_to_rggb(images: Tensor, mask: Tensor) -> Tensor:
+    """Images of even sides flipped so that what the mask, [B or 1, 3, H, W], says of red begins at the top left.
+
+    Done twice, it changes nothing.
+    """
+    red = mask[:, 0, :2, :2, None, None, None] > 0
+    below, right = red[:, 1].any(1), red[:, :, 1].any(1)
+    images = torch.where(below, images.flip(-2), images)
+    return torch.where(right, images.flip(-1), images)

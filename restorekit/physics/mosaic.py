@@ -13,7 +13,8 @@ INTERPOLATION_ERROR = 5 / 255
 
 RESIDUAL_SHARE = 0.5
 """Of what an estimate misses at a pixel, the part that its neighbours are taken to miss as well. On photographs of the
-training set this is 0.07 dB better than none of it, and as good as all."""
+training set this is 0.07 dB better than none of it with the non-local model, and as good as all; the U-Net leaves what
+was observed as it is."""
 
 _RED, _GREEN, _BLUE = range(3)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from restorekit.errors import DeviceError, ModelMismatchError, UsageError
 from restorekit.models import PatchNetwork
-from restorekit.tiling import regular_length, within_memory
+from restorekit.tiling import within_memory
 from restorekit.turns import mean_over_turns, turned
 
 CACHE_TILE = 40
@@ -134,10 +134,9 @@ def restore_batch(
 
     `mask` is [1, C, H, W] or [B, C, H, W]: 1 where a value was observed, else 0.
     """
-    stride, cell = settings.quality.stride, network.patch_size
+    stride = settings.quality.stride
     height, width = images.shape[-2:]
-    # Cells lie side by side from the top left: in whole ones they are the same from every side, as are blocks of JPEG.
-    size = [max(side, cell) if network.has_strides else regular_length(side, cell, cell) for side in (height, width)]
+    size = [network.whole_length(side) for side in (height, width)]
     padded = _reflected_to(images, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:

@@ -212,7 +212,7 @@ def test_evaluation(run):
     scores = {(entry["method"], entry["pattern"]): entry["psnr"] for entry in found["results"]}
     for pattern in ("rggb", "gbrg"):
         assert scores["malvar", pattern] > scores["bilinear", pattern] + 2
-        ours = scores["demosaic-color-groupsc (balanced)", pattern]
+        ours = scores["demosaic-color-unet (balanced)", pattern]
         assert ours == pytest.approx(scores["malvar", pattern], abs=0.01)
 
 

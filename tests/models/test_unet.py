@@ -7,6 +7,7 @@ import torch
 
 from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.models.unet import UNet, UNetSettings
+from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate
 from restorekit.restore.engine import RunSettings, restore_batch
 
 SETTINGS = UNetSettings(channels=3, widths=(8, 12, 16), blocks=1)
@@ -115,12 +116,55 @@ def test_a_mask_is_refused(network):
         network(image, torch.full((1,), 0.1), mask=torch.ones_like(image))
 
 
+@pytest.fixture
+def mosaics(network):
+    """The same network for mosaics, and all four of one image: interpolated, with their masks."""
+    image, cases = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(3)), []
+    for pattern in BayerPattern:
+        mask = bayer_mask(32, 48, pattern).permute(2, 0, 1)[None]
+        cases.append((interpolate((image * mask).sum(1, keepdim=True), pattern), mask))
+    made = UNet(replace(SETTINGS, mosaic=True)).eval().requires_grad_(False)
+    assert made.adopt(network)
+    return made, cases
+
+
+def test_mirrored_mosaics_have_mirrored_estimates(mosaics):
+    network, cases = mosaics
+    level = torch.full((1,), 0.02)
+    for filled, mask in cases:
+        estimate = network(filled, level, mask=mask)[0]
+        assert not torch.allclose(estimate, filled)
+        for sides in ((-1,), (-2,), (-2, -1)):
+            mirrored = network(filled.flip(sides), level, mask=mask.flip(sides))[0]
+            assert torch.equal(mirrored.flip(sides), estimate)
+        tiled, covered = network(filled, level, tile_size=16, mask=mask)
+        torch.testing.assert_close(tiled / covered, estimate, rtol=1e-5, atol=1e-5)
+    filled, mask = (torch.cat(parts) for parts in zip(*cases, strict=True))
+    together = network(filled, level.expand(len(filled)), mask=mask)[0]
+    torch.testing.assert_close(together[-1:], estimate, rtol=1e-5, atol=1e-5)
+
+
+def test_one_for_mosaics_needs_a_mask(mosaics):
+    network, cases = mosaics
+    with pytest.raises(ModelMismatchError, match="needs the mask"):
+        network(cases[0][0], torch.full((1,), 0.1))
+
+
 def test_settings_of_a_card():
     assert UNetSettings.parse({**asdict(SETTINGS), "widths": [8, 12, 16]}) == SETTINGS
 
 
 @pytest.mark.parametrize(
-    "change", [{"widths": []}, {"widths": [8, 0]}, {"widths": 8}, {"widths": [True]}, {"blocks": 0}, {"depth": 3}]
+    "change",
+    [
+        {"widths": []},
+        {"widths": [8, 0]},
+        {"widths": 8},
+        {"widths": [True]},
+        {"blocks": 0},
+        {"depth": 3},
+        {"channels": 1, "mosaic": True},
+    ],
 )
 def test_settings_that_make_no_network(change):
     with pytest.raises(WeightsError, match="unet model"):
