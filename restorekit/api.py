@@ -11,6 +11,7 @@ from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
+from restorekit.physics.decimation import bicubic_decimation
 from restorekit.physics.kernels import normalise_kernel
 from restorekit.physics.mosaic import BayerPattern
 from restorekit.restore import deblock as deblocking
@@ -203,7 +204,8 @@ def superres(
     """
     settings = _settings(quality, device, tile)
     level = _level(noise, "noise")
-    choice = models_for(enlarging.TASK, model, iterations, level)
+    bicubic_decimation(scale)  # Raises before a model is looked for that was made for it.
+    choice = models_for(enlarging.TASK, model, iterations, level, scale)
     return _restore(image, enlarging.Superres(scale, level, choice, settings, iterations))
 
 

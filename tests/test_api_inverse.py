@@ -80,6 +80,8 @@ def test_what_makes_no_sense_is_refused(model, arguments, message):
         restorekit.deblur(IMAGE, **{"kernel": "gaussian:1", "model": model} | arguments)
     with pytest.raises(UsageError, match="use one of 2, 3, 4"):
         restorekit.superres(IMAGE, 5, model=model)
+    with pytest.raises(UsageError, match="use one of 2, 3, 4"):
+        restorekit.superres(IMAGE, "4")
 
 
 @pytest.mark.parametrize("centred", [True, False])

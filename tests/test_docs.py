@@ -17,8 +17,19 @@ PAGES |= {name: (REPOSITORY / name).read_text("utf-8") for name in ("README.md",
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 SHELL = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-# Of torchrun and of benchmarks, too.
-FOREIGN_OPTIONS = {"--help", "--nproc-per-node", "--minutes", "--repeats", "--steps", "--variant"}
+OPTIONS_OF_BENCHMARKS = {
+    "--every",
+    "--images",
+    "--minutes",
+    "--nonlocal-steps",
+    "--peers",
+    "--repeats",
+    "--steps",
+    "--test",
+    "--variant",
+}
+# Of torchrun, too.
+FOREIGN_OPTIONS = {"--help", "--nproc-per-node"} | OPTIONS_OF_BENCHMARKS
 
 
 def anchors(text):

@@ -30,9 +30,9 @@ def tiny_network(
     return network.eval().requires_grad_(False)
 
 
-def tiny_enlarger(channels: int = 3) -> Enlarger:
+def tiny_enlarger(channels: int = 3, blocks: int = 2) -> Enlarger:
     generator = torch.Generator().manual_seed(0)
-    network = Enlarger(EnlargerSettings(channels, width=8, blocks=2))
+    network = Enlarger(EnlargerSettings(channels, width=8, blocks=blocks))
     for parameter in network.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.1, generator=generator)

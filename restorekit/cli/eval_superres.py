@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restorekit.cli.evaluation import EvalOptions, run_evaluation
 from restorekit.cli.options import MessageOptions, command
+
+if TYPE_CHECKING:
+    from restorekit.restore.choice import ModelChoice
+    from restorekit.restore.engine import RunSettings
+    from restorekit.restore.superres import SuperresArray
 
 _BASELINES = ("bicubic",)
 
@@ -34,7 +39,14 @@ def eval_superres(
     Sides are cut to multiples of 12. The table goes to standard error.
     """
     from restorekit.evaluate import BicubicDownsampling, enlarger
-    from restorekit.restore.superres import SuperresArray
+    from restorekit.restore.superres import SuperresArray, superres_plan
 
     baselines = [enlarger(name) for name in against or []]
-    run_evaluation(options, messages, BicubicDownsampling(tuple(scale)), baselines, SuperresArray)
+
+    def make_method(models: ModelChoice, settings: RunSettings) -> SuperresArray:
+        for each in scale:
+            for model in models.candidates(each):
+                superres_plan(model, each)
+        return SuperresArray(models, settings)
+
+    run_evaluation(options, messages, BicubicDownsampling(tuple(scale)), baselines, make_method)

@@ -263,9 +263,8 @@ def _range_text(card: ModelCard) -> str:
     """The levels with their name, such as `sigma 0 to 75 (of 255)`; nothing for a task without levels."""
     if card.task not in _LEVELS:
         return ""
-    low, high = card.level_range
     unit = {"denoise": " (of 255)", "deblur": " (of 255)", "cs-mri": " %"}.get(card.task, "")
-    return f"{_LEVELS[card.task]} {low:g} to {high:g}{unit}"
+    return f"{_LEVELS[card.task]} {card.levels}{unit}"
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:

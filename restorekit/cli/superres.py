@@ -29,7 +29,8 @@ def superres(
     """Enlarge images, by a model trained for it or with a denoiser as the judge of what is likely.
 
     IMG.png becomes IMG_enlarged.png beside it, a folder becomes FOLDER_enlarged/ with the same tree in it. Shrunk again
-    by bicubic interpolation without antialiasing, the result is the image that was given.
+    by bicubic interpolation without antialiasing, the result is the image that was given. Without --model it is the one
+    that measures best at the scale, or a denoiser if --iterations or noise above 1 is named.
     """
     level = None if noise == AUTO else parse_noise(noise)
     trajectory = start_trajectory(iterations, files)
@@ -39,7 +40,7 @@ def superres(
         from restorekit.restore.superres import TASK, Superres
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = models_for(TASK, model.model, iterations.iterations, level, offline=model.offline)
+        models = models_for(TASK, model.model, iterations.iterations, level, scale, offline=model.offline)
         return Superres(scale, level, models, settings, iterations.iterations, trajectory)
 
     run_on_files(files, messages, make_operation, participle="enlarged")

@@ -24,14 +24,15 @@ class ModelChoice:
 
     To denoise there is a default model for grey and one for colour pictures; a demosaicked picture has always three
     channels, and what is deblocked always one, so that these tasks have one default, and take no other kind of model.
-    Where the level of the degradation is known, a model that is better at it may stand in for the default.
+    Where the level of the degradation is known, such as the noise level or the scale to enlarge by, a model that is
+    better at it may stand in for the default.
     Tasks with a prior take models that were trained for them, and denoisers for all levels.
 
     Args:
         task: one of `zoo.card.TASKS`.
         model: a loaded one, a name or the path of a weights file, or None for the default models.
         offline: never ask the hub.
-        explained: whether what is done is to be explained, for which those that may stand in have nothing to show.
+        explained: whether what is done is to be explained, for which U-Nets have nothing to show.
 
     Raises:
         ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
@@ -45,18 +46,24 @@ class ModelChoice:
         self._task = task
         self._offline = offline
         self._explained = explained
-        self._names = default_models(task)
+        self._names = default_models(task, explained=explained)
         self._defaults: dict[str, LoadedModel] = {}
         self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
         if self._given is not None:
             self._check(self._given)
 
     @property
+    def task(self) -> str:
+        """The task whose defaults are chosen from; denoisers may do another, as its prior."""
+        return self._task
+
+    @property
     def name(self) -> str:
         """The name of the model that was named, or of the only default, or else `default`; see `note`."""
         if self._given is not None:
             return self._given.card.name
-        return next(iter(self._names.values())) if len(set(self._names.values())) == 1 else "default"
+        names = {*self._names.values(), *(name for cards in self._stand_ins.values() for name in cards)}
+        return names.pop() if len(names) == 1 else "default"
 
     def name_at(self, quality: Quality) -> str:
         """What tables of an evaluation call it, such as `denoise-gray-sc (best)`."""
@@ -67,15 +74,19 @@ class ModelChoice:
         """Which models the name `default` stands for; empty if there is no such question."""
         if self.name != "default":
             return ""
-        kinds = []
-        for channels, general in self._names.items():
-            better = [
-                f"{name} up to {card.level_range[1]:g}" for name, card in self._stand_ins.get(channels, {}).items()
-            ]
-            kinds.append(
-                f"for {_KINDS[channels]} images {', '.join([*better, f'else {general}' if better else general])}"
-            )
-        return f"default: {'; '.join(kinds)}"
+        orders = {channels: self._order(channels) for channels in self._names}
+        if len(set(orders.values())) == 1:
+            return f"default: {orders.popitem()[1]}"
+        return f"default: {'; '.join(f'for {_KINDS[channels]} images {order}' for channels, order in orders.items())}"
+
+    def _order(self, channels: int) -> str:
+        """Which model is used up to, or at, which level."""
+        better = []
+        for name, card in self._stand_ins.get(channels, {}).items():
+            low, high = card.level_range
+            better.append(f"{name} {'at' if low == high else 'up to'} {high:g}")
+        general = self._names[channels]
+        return ", ".join([*better, f"else {general}"]) if better else general
 
     def candidates(self, level: float | None = None) -> tuple[LoadedModel, ...]:
         """The models in question at a level, see `fitting`: the one that was named, or the default ones.
@@ -101,13 +112,16 @@ class ModelChoice:
         """
         if self._given is None:
             return self._default(channels, level)
-        # Where one model is the default for both kinds of picture it takes both.
-        if self._given.card.channels != channels and self._given.card.name != self._names[channels]:
+        if self._given.card.channels != channels and not self._is_default(self._given, channels):
             raise ModelMismatchError(
                 f"a {_KINDS[channels]} picture, but {self._given.card.name} is a model for "
                 f"{_KINDS[self._given.card.channels]} ones; {self._names[channels]} would fit"
             )
         return self._given
+
+    def _is_default(self, model: LoadedModel, channels: int) -> bool:
+        """Whether pictures of so many channels have the model by default, which then takes both kinds of them."""
+        return model.card.name == self._names[channels] or model.card.name in self._stand_ins.get(channels, {})
 
     @cached_property
     def _stand_ins(self) -> dict[int, dict[str, ModelCard]]:

@@ -175,23 +175,32 @@ def greatest_noise(model: LoadedModel) -> float:
 
 
 def models_for(
-    task: str, model: LoadedModel | str | None, iterations: int | None, noise: float | None, *, offline: bool = False
+    task: str,
+    model: LoadedModel | str | None,
+    iterations: int | None,
+    noise: float | None,
+    level: float | None = None,
+    *,
+    offline: bool = False,
 ) -> ModelChoice:
     """The model that was named, or the defaults: of the task, or denoisers where those cannot do what was asked.
 
     A model that was trained for the task has a number of iterations of its own, and takes less noise than a denoiser.
-    noise: the level that was named, in [0, 1]; None if none was.
+    noise: the level that was named, in [0, 1]; None if none was. level: see `ModelChoice.fitting`.
     """
     trained = ModelChoice(task, model, offline=offline)
-    able = noise is None or all(noise <= greatest_noise(candidate) for candidate in trained.candidates())
+    able = noise is None or all(noise <= greatest_noise(candidate) for candidate in trained.candidates(level))
     if model is not None or (iterations is None and able):
         return trained
     return ModelChoice(PRIOR_TASK, None, offline=offline)
 
 
-def check_noise(noise: float, models: ModelChoice) -> None:
-    """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for."""
-    for model in models.candidates():
+def check_noise(noise: float, models: ModelChoice, level: float | None = None) -> None:
+    """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for.
+
+    level: see `ModelChoice.fitting`.
+    """
+    for model in models.candidates(level):
         high = 255 * greatest_noise(model)
         if not 0 <= round(255 * noise, 6) <= high:
             raise UsageError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from restorekit.errors import UsageError
 from restorekit.image import Picture
 from restorekit.models import Enlarger, Recording
 from restorekit.physics.decimation import bicubic_decimation, bicubic_error
@@ -71,7 +72,7 @@ class Superres:
         watch: called after each iteration on a picture.
 
     Raises:
-        UsageError: no such scale or device, or a noise level that the models were not made for.
+        UsageError: no such scale or device, or a scale or noise level that the models were not made for.
 
     """
 
@@ -87,19 +88,19 @@ class Superres:
         resolve_device(settings.device)
         bicubic_decimation(scale)
         if noise is not None:
-            check_noise(noise, models)
+            check_noise(noise, models, _level_of(models, scale))
         self._scale = scale
         self._noise = noise
         self._models = models
         self._settings = settings
         self._iterations = iterations
-        for model in models.candidates():
+        for model in models.candidates(_level_of(models, scale)):
             superres_plan(model, scale, iterations)
         self._watch = watch
 
     def __call__(self, picture: Picture) -> Restored:
         """The picture at `scale` times its height and width, in the same depth; alpha by bicubic interpolation."""
-        model = self._models.fitting(1 if picture.is_grey else 3)
+        model = self._models.fitting(1 if picture.is_grey else 3, _level_of(self._models, self._scale))
         observed = picture.to_float()
         noise, notes = noise_of(observed, self._noise, model)
         plan = superres_plan(model, self._scale, self._iterations)
@@ -132,16 +133,23 @@ class SuperresArray:
 
     def __call__(self, observed: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
         """A small image [h, w] or [h, w, 3] and the scale -> the estimate in [0, 1], [scale h, scale w] alike."""
-        model = self.models.fitting(1 if observed.ndim == 2 else 3)
+        model = self.models.fitting(1 if observed.ndim == 2 else 3, _level_of(self.models, scale))
         return superres_array(observed, scale, 0.0, model, self.settings, superres_plan(model, scale))[0]
+
+
+def _level_of(models: ModelChoice, scale: int) -> int | None:
+    """The scale, of which models to enlarge are made for some; None for denoisers, which then meet all noise levels."""
+    return scale if models.task == TASK else None
 
 
 def superres_plan(model: LoadedModel, scale: int, iterations: int | None = None) -> Plan | AtOnce:
     """How a model is used at a scale.
 
     Raises:
-        UsageError: another number of iterations than the model was trained for.
+        UsageError: another scale or number of iterations than the model was trained for.
     """
+    if model.card.task == TASK and not model.card.covers(scale):
+        raise UsageError(f"scale {scale} is not one that {model.card.name} was made for; use {model.card.levels}")
     if isinstance(model.network, Enlarger):
         plan = AtOnce(model.network)
         check_iterations(model, plan.iterations, iterations)

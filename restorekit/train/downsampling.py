@@ -15,29 +15,41 @@ from restorekit.train.degradation import LEVELS
 
 @dataclass(frozen=True)
 class DownsamplingSettings:
-    """Bicubic downsampling by 2, 3 or 4, with noise of up to `noise`, on the 0..255 scale.
+    """Bicubic downsampling by one of `scales`, with noise of up to `noise`, on the 0..255 scale.
 
-    Every batch has one scale s. With `one_size` only the top left s/4 of its crops is made small, so that small images
-    have one size, and s is drawn with a probability proportional to s^2, the larger having more to learn. The sides of
-    crops are multiples of 12, so that every scale divides them.
+    The scales are 2, 3 and 4 or neighbours among them. Every batch has one, s. With `one_size` only the top left
+    s / max(scales) of its crops is made small, so that small images have one size, and s is drawn with a probability
+    proportional to s^2, the larger having more to learn. The sides of crops are multiples of 12, so that every scale
+    divides them.
     """
 
     noise: float
     balance: float
     one_size: bool = False
-    validation: tuple[float, ...] = SCALES
+    scales: tuple[int, ...] = SCALES
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for scales that a range on a model card cannot tell."""
+        parts = [SCALES[first:last] for last in range(len(SCALES) + 1) for first in range(last)]
+        if self.scales not in parts or not all(isinstance(scale, int) for scale in self.scales):
+            raise ValueError(f"scales {self.scales}: use {list(SCALES)} or neighbours among them")
+
+    @property
+    def validation(self) -> tuple[float, ...]:
+        """Every scale."""
+        return tuple(map(float, self.scales))
 
     @property
     def level_range(self) -> tuple[float, float]:
         """Least and greatest scale."""
-        return float(SCALES[0]), float(SCALES[-1])
+        return float(min(self.scales)), float(max(self.scales))
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
         """All crops by one scale, or their top left, each with noise of its own level."""
-        shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in SCALES])
-        scale = SCALES[int(torch.multinomial(shares, 1, generator=generator))]
+        shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in self.scales])
+        scale = self.scales[int(torch.multinomial(shares, 1, generator=generator))]
         if self.one_size:
-            height, width = (side * scale // SCALES[-1] for side in clean.shape[-2:])
+            height, width = (side * scale // max(self.scales) for side in clean.shape[-2:])
             clean = clean[..., :height, :width]
         return _small(clean, scale, self.noise / LEVELS * torch.rand(len(clean), generator=generator), generator)
 

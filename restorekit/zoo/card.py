@@ -69,6 +69,12 @@ class ModelCard:
         low, high = self.level_range
         return low <= round(level, 6) <= high
 
+    @property
+    def levels(self) -> str:
+        """The range of levels, such as "2 to 4", or the only one."""
+        low, high = self.level_range
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
     def to_json(self) -> str:
         """The card as a JSON object: its fields, and `format`, the version of this layout."""
         return json.dumps({"format": FORMAT_VERSION, **asdict(self)}, ensure_ascii=False, allow_nan=False)

@@ -17,7 +17,7 @@ from restorekit.zoo.weights import read_card
 _DEFAULT_MODELS = {
     ("denoise", 1): "denoise-gray-groupsc",
     ("denoise", 3): "denoise-color-groupsc",
-    ("demosaic", 3): "demosaic-color-groupsc",
+    ("demosaic", 3): "demosaic-color-unet",
     ("deblock", 1): "deblock-gray-groupsc",
     ("deblur", 1): "denoise-gray-groupsc",
     ("deblur", 3): "deblur-color-unet",
@@ -27,8 +27,12 @@ _DEFAULT_MODELS = {
 _STAND_INS = {
     ("denoise", 1): ("denoise-gray-unet-10", "denoise-gray-unet"),
     ("denoise", 3): ("denoise-color-unet-10", "denoise-color-unet"),
+    ("superres", 1): ("superres-color-enlarger-4",),
+    ("superres", 3): ("superres-color-enlarger-4",),
 }
 """Models that are better than the default one at the levels on their cards, as far as they are installed."""
+_EXPLAINED_MODELS = {("demosaic", 3): "demosaic-color-groupsc"}
+"""What takes the place of a default model that has nothing to show where what is done is to be explained."""
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -62,9 +66,13 @@ def default_model(task: str, channels: int) -> str:
         raise ModelNotFoundError(f"no default model for {task} with {channels} channels; there is: {known}") from None
 
 
-def default_models(task: str) -> dict[int, str]:
-    """The names of a task's default models by number of channels, the least first."""
-    return {channels: name for (known, channels), name in sorted(_DEFAULT_MODELS.items()) if known == task}
+def default_models(task: str, *, explained: bool = False) -> dict[int, str]:
+    """The names of a task's default models by number of channels, the least first.
+
+    explained: whether what they do is to be explained.
+    """
+    models = _DEFAULT_MODELS | (_EXPLAINED_MODELS if explained else {})
+    return {channels: name for (known, channels), name in sorted(models.items()) if known == task}
 
 
 def stand_ins(task: str) -> dict[int, dict[str, ModelCard]]:

@@ -47,9 +47,9 @@ def write_tiny_solver(path, name, task, level_range):
     return _write_model(path, network, name, 3, task=task, level_range=level_range)
 
 
-def write_tiny_enlarger(path, name):
+def write_tiny_enlarger(path, name, level_range=(2.0, 4.0), blocks=2):
     """A tiny colour network that enlarges."""
-    return _write_model(path, tiny_enlarger(), name, 3, task="superres", level_range=(2.0, 4.0))
+    return _write_model(path, tiny_enlarger(blocks=blocks), name, 3, task="superres", level_range=level_range)
 
 
 def _write_model(path, network, name, channels, **changes):

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from cli_runs import write_image
+from cli_runs import write_image, write_tiny_enlarger
 
 import restorekit
 from restorekit.zoo import catalogue, load_weights, save_weights
 
+ENLARGER = "superres-color-enlarger"
+
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch, weights_folder):
-    """The folder of the installed models: the tiny ones, and in grey one for levels up to 10 and one up to 50."""
+    """The folder of the installed models: the tiny ones, in grey one for levels up to 10 and one up to 50, and one to
+    enlarge by 4.
+    """
     folder = tmp_path / "installed"
     shutil.copytree(weights_folder, folder)
     for name, level in (("denoise-gray-unet-10", 10), ("denoise-gray-unet", 50)):
@@ -24,6 +28,7 @@ def installed(tmp_path, monkeypatch, weights_folder):
         card = replace(card, name=name, level_range=(0, level))
         others = {key: (1 + 0.01 * level) * tensor for key, tensor in tensors.items()}
         save_weights(folder / f"{card.name}.safetensors", others, card)
+    write_tiny_enlarger(folder / f"{ENLARGER}-4.safetensors", f"{ENLARGER}-4", (4.0, 4.0), blocks=1)
     monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
     return folder
 
@@ -128,3 +133,49 @@ def test_in_python_as_on_the_command_line(installed):
     assert np.array_equal(at_5, restorekit.denoise(noisy, 5, model="denoise-gray-unet-10"))
     assert not np.array_equal(at_5, restorekit.denoise(noisy, 5, model="denoise-gray-unet"))
     assert np.array_equal(at_20, restorekit.denoise(noisy, 20, model="denoise-gray-unet"))
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3)])
+def test_the_model_goes_by_the_scale(run, installed, shape):
+    write_image("img.png", shape)
+    for scale, name in (("2", ENLARGER), ("4", f"{ENLARGER}-4")):
+        command = ("superres", "img.png", "--scale", scale, "--json", "-o", "big.png", "--overwrite")
+        assert json.loads(run(*command).stdout)["model"] == name
+        assert json.loads(run(*command, "--model", ENLARGER).stdout)["model"] == ENLARGER
+    assert json.loads(run(*command, "--model", f"{ENLARGER}-4").stdout)["model"] == f"{ENLARGER}-4"
+    before = Path("big.png").read_bytes()
+    refused = run("superres", "img.png", "--scale", "3", "--model", f"{ENLARGER}-4", "-o", "big.png", "--overwrite")
+    assert (refused.code, len(refused.errors)) == (2, 1)
+    assert f"scale 3 is not one that {ENLARGER}-4 was made for; use 4" in refused.stderr
+    assert Path("big.png").read_bytes() == before
+
+
+def test_default_is_measured_at_each_scale_as_it_is_used(run, installed):
+    write_image("data/a.png", (24, 24, 3))
+    evaluate = ("eval", "superres", "--data", "data", "--json", "-", "--scale", "4")
+    measured = json.loads(run(*evaluate, "--scale", "2").stdout)
+    assert measured["notes"][0] == f"default: {ENLARGER}-4 at 4, else {ENLARGER}"
+    figures = {(one["method"], one["scale"]): one["psnr"] for one in measured["results"]}
+    special = run(*evaluate, "--model", f"{ENLARGER}-4")
+    assert figures["default (balanced)", 4] == json.loads(special.stdout)["results"][0]["psnr"]
+    refused = run(*evaluate, "--scale", "2", "--model", f"{ENLARGER}-4")
+    assert (refused.code, len(refused.errors)) == (2, 1)
+    assert "use 4" in refused.stderr
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3)])
+@pytest.mark.parametrize("options", [("--noise", "2"), ("--noise", "60"), ("--iterations", "2", "--noise", "auto")])
+def test_a_scale_is_no_noise_level(run, installed, shape, options):
+    """Where denoisers enlarge, one for all noise levels does."""
+    write_image("img.png", shape)
+    general = "denoise-gray-groupsc" if len(shape) == 2 else "denoise-color-groupsc"
+    for scale in ("2", "4"):
+        result = run("superres", "img.png", "--scale", scale, *options, "--json", "-o", "big.png", "--overwrite")
+        assert json.loads(result.stdout)["model"] == general
+
+
+def test_a_damaged_one_for_another_scale_is_no_matter_to_a_model_that_was_named(run, installed):
+    write_image("img.png", (9, 8))
+    (installed / f"{ENLARGER}-4.safetensors").write_bytes(b"")
+    assert run("superres", "img.png", "--scale", "2", "--model", ENLARGER).code == 0
+    assert run("superres", "img.png", "--scale", "4", "--overwrite").code == 1

@@ -153,6 +153,22 @@ def test_one_default_for_both_kinds_of_picture_takes_both(installed):
         ModelChoice("superres", make_model("other", "deblur", 3))
 
 
+def test_a_model_at_one_scale_stands_in_for_grey_and_colour(installed, monkeypatch):
+    general = make_model("superres-color-enlarger", "superres", 3, (2, 4))
+    special = make_model("superres-color-enlarger-4", "superres", 3, (4, 4))
+    installed |= {model.card.name: model for model in (general, special)}
+    cards = {special.card.name: special.card}
+    monkeypatch.setattr(choice, "stand_ins", lambda task: {1: cards, 3: cards})
+    models = ModelChoice("superres", None)
+    assert models.name == "default"
+    assert models.note == "default: superres-color-enlarger-4 at 4, else superres-color-enlarger"
+    for channels in (1, 3):
+        assert models.fitting(channels, 4) is special
+        assert models.fitting(channels, 3) is general
+        assert ModelChoice("superres", special).fitting(channels, 4) is special
+    assert models.candidates(2) == (general, general)
+
+
 @pytest.mark.parametrize("task", ["deblur", "superres"])
 def test_a_prior_is_a_model_for_all_levels(with_stand_ins, task):
     assert ModelChoice("deblur", None).fitting(1).card.name == "general"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from restorekit.train.downsampling import DownsamplingSettings
@@ -20,6 +21,19 @@ def test_small_images_may_have_one_size() -> None:
     assert {shape for _, shape in seen} == {torch.Size([2, 3, 12, 12])}
     counts = [sum(scale == s for scale, _ in seen) for s in (2, 3, 4)]
     assert counts[0] < counts[1] < counts[2]
+
+
+def test_of_the_scales_that_are_asked_for() -> None:
+    settings, generator = DownsamplingSettings(0, 0, one_size=True, scales=(2, 3)), torch.Generator().manual_seed(0)
+    assert (settings.validation, settings.level_range) == ((2, 3), (2, 3))
+    drawn = [settings.draw(torch.rand(1, 3, 36, 36, generator=generator), generator) for _ in range(20)]
+    assert {(r.start.shape[-1], r.y.shape[-1]) for r in drawn} == {(24, 12), (36, 12)}
+
+
+@pytest.mark.parametrize("scales", [(), (2, 4), (4, 3), (4, 4), (4.0,), (5,)])
+def test_scales_that_no_range_on_a_card_would_tell(scales) -> None:
+    with pytest.raises(ValueError, match=r"use \[2, 3, 4\] or neighbours"):
+        DownsamplingSettings(0, 0, scales=scales)
 
 
 def test_or_the_size_that_the_scale_leaves_them() -> None:

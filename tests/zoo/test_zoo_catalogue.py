@@ -42,6 +42,8 @@ def test_default_models() -> None:
     assert default_models("denoise") == {1: "denoise-gray-groupsc", 3: "denoise-color-groupsc"}
     assert default_models("demosaic") == {3: default_model("demosaic", 3)}
     assert default_models("deblock") == {1: default_model("deblock", 1)}
+    assert default_models("demosaic", explained=True) == {3: "demosaic-color-groupsc"}
+    assert default_models("deblock", explained=True) == default_models("deblock")
     with pytest.raises(
         ModelNotFoundError, match="no default model for denoise with 2 channels; there is: denoise with 1"
     ):
@@ -84,7 +86,7 @@ def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -
 
 def test_what_is_explained_has_a_dictionary() -> None:
     for task in ("denoise", "demosaic", "deblock"):
-        for name in default_models(task).values():
+        for name in default_models(task, explained=True).values():
             assert isinstance(load_model(find(name)).network, SparseCoding)
 
 
