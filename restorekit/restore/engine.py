@@ -15,6 +15,7 @@ from torch import Tensor
 
 from restorekit.errors import DeviceError, ModelMismatchError, UsageError
 from restorekit.models import PatchNetwork
+from restorekit.physics.mosaic import mirror
 from restorekit.tiling import within_memory
 from restorekit.turns import mean_over_turns, turned
 
@@ -137,13 +138,13 @@ def restore_batch(
     stride = settings.quality.stride
     height, width = images.shape[-2:]
     size = [network.whole_length(side) for side in (height, width)]
-    padded = _reflected_to(images, *size)
+    padded = _mirrored_to(images, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
     tiles = len(network.blocks(padded.shape[-2], padded.shape[-1], stride, tile_size))
     levels = torch.full((images.shape[0],), level, device=images.device)
-    known = None if mask is None else _reflected_to(mask, *size)
+    known = None if mask is None else _mirrored_to(mask, *size)
 
     def restore(turn: int) -> Tensor:
         seen = None if known is None else turned(known, turn)
@@ -191,16 +192,15 @@ def free_memory() -> int:
         return CPU_MEMORY
 
 
-def _reflected_to(images: Tensor, height: int, width: int) -> Tensor:
-    """Images padded at the bottom and right by reflection, as often as needed, to that height and width."""
+def _mirrored_to(images: Tensor, height: int, width: int) -> Tensor:
+    """Images that go on as their mirror image at the bottom and right, up to that height and width.
+
+    Their last row and column are not repeated: side by side, twice the same noise would look like a detail.
+    """
     if images.shape[-2:] == (height, width):
         return images
-    rows = _reflected(images.shape[-2], height, images.device)
-    cols = _reflected(images.shape[-1], width, images.device)
-    return images[..., rows, :][..., cols]
-
-
-def _reflected(length: int, target: int, device: torch.device) -> Tensor:
-    """Indices 0, 1, ..., n - 1, n - 1, ..., 1, 0, 0, 1, ... up to `target` of them."""
-    index = torch.arange(target, device=device) % (2 * length)
-    return torch.minimum(index, 2 * length - 1 - index)
+    rows, columns = (
+        mirror(side, 0, length).to(images.device)
+        for side, length in zip(images.shape[-2:], (height, width), strict=True)
+    )
+    return images[..., rows, :][..., columns]

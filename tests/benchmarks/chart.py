@@ -79,7 +79,8 @@ def main() -> None:
     points = _points(evaluation, ours)
     for point in sorted(points, key=lambda point: point.seconds):
         print(f"{point.series or point.label:28} {point.label:14} {point.psnr:6.2f} dB {point.seconds:8.2f} s/MP")
-    title = f"{evaluation.dataset}, sigma {arguments.sigma:g}, CPU threads: {arguments.threads}"
+    part = "" if arguments.every == 1 else f" (1 picture in {arguments.every})"
+    title = f"{evaluation.dataset}{part}, sigma {arguments.sigma:g}, CPU threads: {arguments.threads}"
     draw_chart(points, title, arguments.out)
 
 
