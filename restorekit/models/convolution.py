@@ -7,10 +7,13 @@ or noise level holds at others.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+LEAK = 0.05
 
 
 class DifferenceHead(nn.Module):
@@ -47,7 +50,11 @@ class DifferenceHead(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """h + B relu(A h), with 3x3 convolutions A and B."""
+    """h + B relu(A h), with 3x3 convolutions A and B.
+
+    In training the gradient passes to A where relu is zero, too, LEAK times as strong: features that no picture
+    activates any more, which steps of a length of their own (Muon) lead to by and by, would else never come back.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -56,7 +63,12 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F, H, W] -> features alike."""
-        change: Tensor = self.second(F.relu(self.first(features)))
+        inner = self.first(features)
+        active = F.relu(inner)
+        if torch.is_grad_enabled():
+            off = inner.clamp_max(0)
+            active = active + LEAK * (off - off.detach())
+        change: Tensor = self.second(active)
         return features + change
 
 
@@ -86,3 +98,29 @@ def initialise_residual_network(network: nn.Module) -> None:
         if isinstance(module, ResidualBlock):
             module.first.weight.mul_(math.sqrt(2))
             module.second.weight.mul_(0.3)
+
+
+@torch.no_grad()
+def begin_anew(block: ResidualBlock, generator: torch.Generator) -> None:
+    """A at random, B zero: the block changes nothing, and learns."""
+    kernel = torch.randn(block.first.weight.shape, generator=generator)
+    block.first.weight.copy_(math.sqrt(2 / kernel[0].numel()) * kernel)
+    nn.init.zeros_(block.second.weight)
+
+
+def adopt_shallower(network: nn.Module, numbers: Mapping[str, Tensor]) -> bool:
+    """Take over the numbers of a network of as many residual blocks or fewer; False, and nothing changed, if they do
+    not fit. Blocks that it does not have change nothing at first.
+    """
+    own = network.state_dict()
+    blocks = {name: module for name, module in network.named_modules() if isinstance(module, ResidualBlock)}
+    new = [block for name, block in blocks.items() if f"{name}.second.weight" not in numbers]
+    lacking = sum(len(block.state_dict()) for block in new)
+    if len(numbers) + lacking != len(own) or any(
+        name not in own or own[name].shape != tensor.shape for name, tensor in numbers.items()
+    ):
+        return False
+    network.load_state_dict(numbers, strict=False)
+    for block in new:
+        nn.init.zeros_(block.second.weight)
+    return True

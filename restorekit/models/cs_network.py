@@ -29,10 +29,11 @@ class KspaceNetwork(ReconstructionNetwork):
 
     INITIAL_ERROR = 10 / 255
 
-    def __init__(self, channels: int, steps: int, knots: tuple[float, ...]) -> None:
+    def __init__(self, channels: int, steps: int, knots: tuple[float, ...], errors: int | None = None) -> None:
+        """errors: how many tau there are, `steps` or 1 for all of them; as many as steps if None."""
         super().__init__()
-        self._channels = channels
-        self.log_error = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_ERROR).log())
+        self._channels, self._steps = channels, steps
+        self.log_error = nn.Parameter(torch.full((len(knots), errors or steps), self.INITIAL_ERROR).log())
         self.interpolate = KnotInterpolation(knots)
 
     @property
@@ -43,7 +44,7 @@ class KspaceNetwork(ReconstructionNetwork):
     @property
     def steps(self) -> int:
         """How often prior and data take turns, K."""
-        return self.log_error.shape[1]
+        return self._steps
 
     def forward(self, recording: Recording, stride: int = 1, tile_size: int | None = None) -> Tensor:
         """The last iterate; see `ReconstructionNetwork.forward`. Images are never cut into tiles."""
@@ -52,12 +53,12 @@ class KspaceNetwork(ReconstructionNetwork):
     def iterates(self, recording: Recording, stride: int) -> Iterator[Tensor]:
         """x_1 to x_K, [B, C, H, W], of a recording that `k_space_recording` made."""
         peak = recording.start.norm(dim=1, keepdim=True).amax((2, 3), keepdim=True)
-        peak = torch.where(peak > 0, peak, torch.ones_like(peak))
-        y, x, noise = recording.y / peak, recording.start / peak, recording.noise / peak[:, 0, 0, 0]
+        unit = torch.where(peak > 0, peak, torch.ones_like(peak))
+        y, x, noise = recording.y / unit, recording.start / unit, recording.noise / unit[:, 0, 0, 0]
         error: Tensor = self.interpolate(self.log_error, recording.level).exp()
-        gammas = ((noise.square() + LEAST_NOISE**2)[:, None] / error.square()).T[..., None, None, None]
+        gammas = ((noise.square() + LEAST_NOISE**2)[:, None] / error.square()).expand(-1, self.steps)
         estimate = self._prior(recording.level, noise, stride)
-        for k, gamma in enumerate(gammas):
+        for k, gamma in enumerate(gammas.T[..., None, None, None]):
             x = recording.physics.prox_l2(estimate(k, x), y, gamma)
             yield peak * x
 

@@ -37,11 +37,12 @@ class CsTv(KspaceNetwork):
     """z_k = u_k - grad psi(u_k),   u_k = x_k + m_k (x_k - x_{k-1}),   psi being `TrainableVariation`.
 
     Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, section 4, pixel
-    reconstruction. There the data term makes a gradient step, here an exact one; the momentum m_k is added.
+    reconstruction. There the data term makes a gradient step, here an exact one; the momentum m_k is added. The error
+    tau is one for all steps: where samples have no noise it hardly counts.
     """
 
     def __init__(self, settings: CsTvSettings) -> None:
-        super().__init__(settings.channels, settings.steps, settings.knots)
+        super().__init__(settings.channels, settings.steps, settings.knots, errors=1)
         self.settings = settings
         self.variation = TrainableVariation(settings.steps, settings.knots)
         self.momentum = nn.Parameter(torch.full((settings.steps,), INITIAL_MOMENTUM))

@@ -13,7 +13,7 @@ from restorekit.errors import ModelMismatchError
 from restorekit.models.base import Network, ReconstructionNetwork, Recording
 from restorekit.models.convolution import (
     DifferenceHead,
-    ResidualBlock,
+    adopt_shallower,
     convolution,
     initialise_residual_network,
     residual_blocks,
@@ -83,17 +83,8 @@ class Enlarger(ReconstructionNetwork):
         return 1
 
     def adopt(self, source: Network) -> bool:
-        """Take over the numbers of another enlarger; blocks that it does not have change nothing at first."""
-        if not isinstance(source, Enlarger) or len(source.blocks) > len(self.blocks):
-            return False
-        own, numbers = self.state_dict(), source.state_dict()
-        if any(own[name].shape != tensor.shape for name, tensor in numbers.items()):
-            return False
-        self.load_state_dict(numbers, strict=False)
-        for block in self.blocks[len(source.blocks) :].children():
-            if isinstance(block, ResidualBlock):
-                nn.init.zeros_(block.second.weight)
-        return True
+        """Take over the numbers of another enlarger of as many blocks or fewer; see `adopt_shallower`."""
+        return isinstance(source, Enlarger) and adopt_shallower(self, source.state_dict())
 
     @property
     def view(self) -> int:

@@ -13,6 +13,7 @@ from restorekit.errors import WeightsError
 from restorekit.models.base import PatchNetwork, ReconstructionNetwork
 from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
 from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.models.cs_unet import CsUNet, CsUNetSettings
 from restorekit.models.enlarger import Enlarger, EnlargerSettings
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.models.sparse_coding_settings import SparseCodingSettings
@@ -50,6 +51,10 @@ def _cs_tv(settings: Mapping[str, object]) -> CsTv:
     return CsTv(CsTvSettings.parse(settings))
 
 
+def _cs_unet(settings: Mapping[str, object]) -> CsUNet:
+    return CsUNet(CsUNetSettings.parse(settings))
+
+
 ARCHITECTURES: Mapping[str, tuple[type[AnyNetwork], Callable[[Mapping[str, object]], AnyNetwork]]] = MappingProxyType(
     {
         "sparse-coding": (SparseCoding, _sparse_coding),
@@ -58,6 +63,7 @@ ARCHITECTURES: Mapping[str, tuple[type[AnyNetwork], Callable[[Mapping[str, objec
         "enlarger": (Enlarger, _enlarger),
         "cs-sc": (CsSparseCoding, _cs_sparse_coding),
         "cs-tv": (CsTv, _cs_tv),
+        "cs-unet": (CsUNet, _cs_unet),
     }
 )
 """The class of each architecture's networks, and what makes one from the settings on a card.

@@ -37,6 +37,13 @@ class SettingsReader:
             raise self.error(name, "a positive integer" if least else "a whole number", value)
         return value
 
+    def counts(self, name: str) -> tuple[int, ...]:
+        """Positive integers, at least one."""
+        value = self.given[name]
+        if not isinstance(value, (list, tuple)) or not value or not all(type(n) is int and n > 0 for n in value):
+            raise self.error(name, "a list of positive integers", value)
+        return tuple(value)
+
     def number(self, name: str) -> float:
         """A number of 0 or more."""
         value = self.given[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
 from restorekit.models.base import Network, PatchNetwork
-from restorekit.models.convolution import DifferenceHead, convolution, initialise_residual_network, residual_blocks
+from restorekit.models.convolution import (
+    DifferenceHead,
+    adopt_shallower,
+    convolution,
+    initialise_residual_network,
+    residual_blocks,
+)
 from restorekit.models.settings import SettingsReader
 from restorekit.tiling import GridBlock, accumulate_blocks, regular_length
 
@@ -44,14 +50,11 @@ class UNetSettings:
             WeightsError: they do not describe a network.
         """
         given = SettingsReader.of(settings, cls, "unet")
-        widths = settings["widths"]
-        if not isinstance(widths, (list, tuple)) or not widths or not all(type(w) is int and w > 0 for w in widths):
-            raise given.error("widths", "a list of positive integers", widths)
         if given.switch("mosaic") and settings["channels"] != RGB:
             raise given.error("mosaic", "false for other channels than 3", True)
         return cls(
             channels=given.count("channels"),
-            widths=tuple(widths),
+            widths=given.counts("widths"),
             blocks=given.count("blocks"),
             mosaic=given.switch("mosaic"),
         )
@@ -95,20 +98,19 @@ class UNet(PatchNetwork):
         nn.init.zeros_(self.tail.weight)
 
     def adopt(self, source: Network) -> bool:
-        """Take over the numbers of another U-Net; False if they do not fit.
+        """Take over the numbers of another U-Net of as many blocks or fewer; False if they do not fit.
 
         One for grey images begins from one for RGB as what that does with a grey image, given three times over.
         """
-        if not (isinstance(source, UNet) and self.channels == 1 < source.channels):
-            return super().adopt(source)
-        if source.settings != replace(self.settings, channels=source.channels):
+        if not isinstance(source, UNet):
             return False
         numbers = source.state_dict()
-        numbers["head.filters"] = source.head.filters.sum(1, keepdim=True)
-        # F.pixel_shuffle takes the outputs of a colour one after the other.
-        numbers["tail.weight"] = source.tail.weight.reshape(source.channels, *self.tail.weight.shape).mean(0)
-        self.load_state_dict(numbers)
-        return True
+        if self.channels == 1 < source.channels:
+            numbers["head.filters"] = source.head.filters.sum(1, keepdim=True)
+            # F.pixel_shuffle takes the outputs of a colour one after the other.
+            tail = source.tail.weight
+            numbers["tail.weight"] = tail.reshape(source.channels, -1, *tail.shape[1:]).mean(0)
+        return adopt_shallower(self, numbers)
 
     @property
     def channels(self) -> int:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 BLOCK = 16
 """Peers are searched for together for blocks of 16 x 16 patches ..."""
-MARGIN = 24
-"""... among the patches up to 24 pixels around the block, every second one where patches are a pixel apart."""
+MARGIN = 12
+"""... among the patches up to 12 pixels around the block, every second one where patches are a pixel apart."""
 SMALL = 1024
 """Where there are no more patches than this, all of them are candidates."""
 CHUNK = 128

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from restorekit.knots import KnotInterpolation
 
-NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-"""Rows down and columns to the right, to the eight pixels around one."""
+NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
+"""Rows down and columns to the right, to one of each two opposite pixels around one."""
 
 
 def smoothed_slope(slopes: Tensor, width: Tensor) -> Tensor:
@@ -23,11 +23,10 @@ def smoothed_slope(slopes: Tensor, width: Tensor) -> Tensor:
 
 
 class TrainableVariation(nn.Module):
-    """psi_j(x) = sum_d w_d Phi_t(x_j - x_{j+d}) at step k, Phi_t the Moreau envelope of t |u|: total variation whose
-    weights w_kd, one a neighbour, and widths t_k = level theta_k, both stored at knots, are learned.
+    """psi(x) = sum_j sum_d w_d Phi_t(x_j - x_{j+d}) at step k, Phi_t the Moreau envelope of t |u|: total variation
+    whose weights w_kd, one for each direction d, and widths t_k = level theta_k, both stored at knots, are learned.
 
-    w_d and w_-d may differ: each pixel minimises its own psi_j, as in a game, and not all of them one sum. Pixels
-    beyond the border are those of the opposite side, and all channels of a pixel make one step.
+    Pixels beyond the border are those of the opposite side, and all channels of a pixel make one step.
     Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, table 1, section 3.3.
     """
 
@@ -41,16 +40,19 @@ class TrainableVariation(nn.Module):
         self.theta = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_THETA))
 
     def numbers(self, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights and widths of every step: levels [B] -> [K, 8, B, 1, 1, 1] and [K, B, 1, 1, 1]."""
+        """Weights and widths of every step: levels [B] -> [K, 4, B, 1, 1, 1] and [K, B, 1, 1, 1]."""
         weights: Tensor = self.interpolate(self.weight, level)
         widths: Tensor = self.interpolate(self.theta, level).clamp_min(0) * level[:, None]
         return weights.permute(1, 2, 0)[..., None, None, None], widths.T[..., None, None, None]
 
     def forward(self, x: Tensor, weights: Tensor, widths: Tensor) -> Tensor:
-        """The gradient d psi_j / d x_j = sum_d w_d smoothed_slope(x_j - x_{j+d}) at each pixel j of x, [B, C, H, W].
+        """The gradient of psi at x [B, C, H, W]: d psi / d x_j = sum_d w_d (s_d,j - s_d,j-d), s_d,j being
+        `smoothed_slope(x_j - x_{j+d})`.
 
         weights, widths: of one step.
         """
-        slopes = torch.stack([x - x.roll((-down, -right), (-2, -1)) for down, right in NEIGHBOURS])
-        summed: Tensor = (weights * smoothed_slope(slopes, widths)).sum(0)
-        return summed
+        gradient = torch.zeros_like(x)
+        for (down, right), weight in zip(NEIGHBOURS, weights, strict=True):
+            slope = weight * smoothed_slope(x - x.roll((-down, -right), (-2, -1)), widths)
+            gradient = gradient + slope - slope.roll((down, right), (-2, -1))
+        return gradient

@@ -84,11 +84,16 @@ def _as_channels(pixels: np.ndarray, channels: int, path: Path) -> Tensor:
 
 
 def random_crops(
-    images: Sequence[Tensor], size: int, count: int, generator: torch.Generator, shrink: float = 1.0
+    images: Sequence[Tensor],
+    size: int,
+    count: int,
+    generator: torch.Generator,
+    shrink: float = 1.0,
+    enlarge: float = 1.0,
 ) -> Tensor:
     """Crops [count, C, size, size] of full scale 1 of random images at random places, flipped and turned at random.
 
-    Each is of an image made smaller by a factor drawn between `shrink` (or what the image is large enough for) and 1.
+    Each is of an image scaled by a factor drawn between `shrink` (or what the image is large enough for) and `enlarge`.
     """
 
     def draw(limit: int) -> int:
@@ -97,20 +102,22 @@ def random_crops(
     crops = []
     for _ in range(count):
         image = images[draw(len(images))]
-        factor = 1.0 if shrink == 1 else 1 - (1 - shrink) * float(torch.rand((), generator=generator))
+        factor = enlarge
+        if shrink != enlarge:
+            factor -= (enlarge - shrink) * float(torch.rand((), generator=generator))
         side = min(round(size / factor), *image.shape[1:])
         top, left = draw(image.shape[1] - side + 1), draw(image.shape[2] - side + 1)
         crop = torch.rot90(image[:, top : top + side, left : left + side], draw(4), (1, 2))
-        crops.append(_smaller(_unit(crop.flip(2) if draw(2) else crop), size))
+        crops.append(_scaled(_unit(crop.flip(2) if draw(2) else crop), size))
     return torch.stack(crops)
 
 
-def _smaller(crop: Tensor, size: int) -> Tensor:
+def _scaled(crop: Tensor, size: int) -> Tensor:
     if crop.shape[-1] == size:
         return crop
-    smaller = F.interpolate(crop[None], (size, size), mode="bicubic", align_corners=False, antialias=True)[0]
+    scaled = F.interpolate(crop[None], (size, size), mode="bicubic", align_corners=False, antialias=True)[0]
     least = -1 if len(crop) == COMPLEX else 0
-    return smaller.clamp(least, 1)
+    return scaled.clamp(least, 1)
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:

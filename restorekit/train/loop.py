@@ -28,6 +28,7 @@ from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
 from restorekit.train.objective import objective_of
 from restorekit.train.recipe import PRECISIONS, Recipe
+from restorekit.train.revival import revive_blocks
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
 from restorekit.train.soap import SOAP
@@ -108,11 +109,12 @@ class _Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.network = build(recipe.architecture, recipe.settings)
-        least = max(recipe.data.crop, self.network.patch_size)
+        least = max(round(recipe.data.crop / recipe.data.enlarge), self.network.patch_size)
         self.split: Split = load_split(data, self.network.channels, least, recipe.data.validation_every)
         self.generator = torch.Generator().manual_seed(recipe.seed + world.rank)
         self.progress = Progress(recipe.sha256)
         self.psnr_sum = self.psnr_count = 0.0
+        self.probe = self._probe_crops()
         if checkpoint is None:
             self._initialise()
         self.network.to(world.device)
@@ -125,7 +127,6 @@ class _Trainer:
         objective = objective_of(self.network, recipe)
         self.compiled = compile_module(objective.compilable, world.device)
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
-        self.probe = self._probe_crops()
 
     def run(self, stop: threading.Event, max_minutes: float | None) -> TrainingResult:
         """Step until the recipe ends, the time is up or `stop` is set."""
@@ -179,6 +180,10 @@ class _Trainer:
             source = zoo.load_model(zoo.find(self.recipe.warm_start)).network
             if not self.network.adopt(source):
                 raise TrainingError(f"warm start {self.recipe.warm_start} has settings that do not fit the recipe")
+            self.network.to(self.world.device)
+            revived = revive_blocks(self.network, self._probe_psnr, torch.Generator().manual_seed(self.recipe.seed))
+            if revived:
+                self._say(0.0, f"{revived} residual blocks of {self.recipe.warm_start} were lost and begin anew")
             return
         if self.recipe.dictionary is None:
             return
@@ -212,7 +217,7 @@ class _Trainer:
         factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
-        clean = random_crops(self.split.training, data.crop, data.batch, self.generator, data.shrink)
+        clean = random_crops(self.split.training, data.crop, data.batch, self.generator, data.shrink, data.enlarge)
         observed = self.recipe.degradation.draw(clean, self.generator)
         # Every process must draw the same stride: it follows from the step alone.
         stride = data.strides[self.progress.step % len(data.strides)]

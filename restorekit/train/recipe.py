@@ -42,8 +42,9 @@ class DataSettings:
     """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
 
     `strides` are the strides of the patch grid to train with, one drawn for every step. `margin`: pixels along the
-    border of crops that do not count where operators take crops to be periodic. Each crop is of a picture made smaller
-    by a factor drawn between `shrink` and 1: what is small in a picture is often sharper than what is large.
+    border of crops that do not count where operators take crops to be periodic. Each crop is of a picture scaled by a
+    factor drawn between `shrink` and `enlarge`: what is made smaller is sharper, what is made larger softer than it
+    was.
     """
 
     crop: int
@@ -53,6 +54,7 @@ class DataSettings:
     validation_crop: int
     margin: int = 0
     shrink: float = 1.0
+    enlarge: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
         raise ValueError(f"shifted {recipe.degradation.shifted}: use a share from 0 to 1")
     if not 0 < recipe.data.shrink <= 1:
         raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
+    if not recipe.data.enlarge >= 1:
+        raise ValueError(f"enlarge {recipe.data.enlarge}: use a factor of at least 1")
     return recipe
 
 

@@ -7,6 +7,7 @@ from restorekit.errors import WeightsError
 from restorekit.models.cs_network import k_space_recording
 from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
 from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.models.cs_unet import CsUNet, CsUNetSettings
 from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
 from restorekit.physics.sampling import Pattern, Sampling
 from tests.tiny import tiny_network
@@ -31,7 +32,17 @@ def cs_sc(variance: bool = True) -> CsSparseCoding:
     return network
 
 
-NETWORKS = pytest.mark.parametrize("make", [cs_tv, cs_sc, lambda: cs_sc(variance=False)], ids=["tv", "sc-var", "sc"])
+def cs_unet() -> CsUNet:
+    network = CsUNet(CsUNetSettings(2, 3, KNOTS, (4, 6), 1))
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        network.denoiser.tail.weight.normal_(0, 0.1, generator=generator)
+    return network
+
+
+NETWORKS = pytest.mark.parametrize(
+    "make", [cs_tv, cs_sc, lambda: cs_sc(variance=False), cs_unet], ids=["tv", "sc-var", "sc", "unet"]
+)
 
 
 def recording(height=12, width=14, channels=2, pattern=Pattern.RANDOM, share=0.4, noise=0.0, batch=2):
@@ -99,7 +110,7 @@ def test_overwriting_changes_nothing_but_the_speed(make):
         assert torch.allclose(network(recorded), plain)
 
 
-@NETWORKS
+@pytest.mark.parametrize("make", [cs_tv, cs_sc])
 def test_a_periodic_image_may_begin_anywhere(make):
     network = make().double().requires_grad_(False)
     physics, y, recorded = recording()
@@ -120,6 +131,27 @@ def test_real_and_imaginary_part_are_coded_as_two_images():
     alone = network(k_space_recording(of_real, of_real.A(real), noise))
     assert torch.allclose(both[:, :1], alone)
     assert both[:, 1:].abs().max() < 1e-12
+
+
+def test_every_patch_asked_of_a_unet_is_the_mean_over_turns():
+    network = cs_unet().double().requires_grad_(False)
+    physics, y, _ = recording(16, 16, share=0.5, batch=1)
+    image, noise = physics.A_adjoint(y), torch.zeros(1, dtype=y.dtype)
+    symmetric = SampledFourier(physics.spectrum & physics.spectrum.T)
+    straight, across = (
+        network(k_space_recording(symmetric, symmetric.A(part), noise), 1) for part in (image, image.mT)
+    )
+    assert torch.allclose(straight, across.mT, atol=1e-9)
+    assert not torch.allclose(straight, network(k_space_recording(symmetric, symmetric.A(image), noise), 2))
+
+
+def test_a_unet_begins_from_a_denoiser():
+    network = CsUNet(CsUNetSettings(2, 3, KNOTS, (4, 6), 1))
+    denoiser = cs_unet().denoiser
+    assert network.adopt(denoiser)
+    assert torch.equal(network.denoiser.tail.weight, denoiser.tail.weight)
+    assert network.adopt(cs_unet())
+    assert not network.adopt(tiny_network())
 
 
 def test_a_denoiser_of_other_patches_is_no_start():

@@ -178,4 +178,14 @@ def test_one_for_grey_begins_as_one_for_colour_given_three_equal_colours(network
     expected = estimate(network, image.expand(-1, 3, -1, -1), level).mean(1, keepdim=True)
     torch.testing.assert_close(estimate(grey, image, level), expected, rtol=1e-4, atol=1e-4)
     assert not network.adopt(grey)
-    assert not UNet(replace(SETTINGS, channels=1, blocks=2)).adopt(network)
+    assert not UNet(replace(SETTINGS, channels=1, widths=(8, 12, 20))).adopt(network)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_deeper_network_begins_where_a_shallower_one_ended(network, channels):
+    same, deep = (UNet(replace(SETTINGS, channels=channels, blocks=blocks)) for blocks in (1, 2))
+    assert same.adopt(network)
+    assert deep.adopt(network)
+    image, level = randn(1, channels, 24, 32), torch.full((1,), 0.1)
+    torch.testing.assert_close(estimate(deep, image, level), estimate(same, image, level))
+    assert not same.adopt(deep)

@@ -40,6 +40,15 @@ def test_crops_of_pictures_made_smaller_hold_more_of_them() -> None:
     assert 1.8 < slopes.max() <= 2.1
 
 
+def test_crops_of_pictures_made_larger_hold_less_of_them() -> None:
+    ramp = torch.arange(80, dtype=torch.uint8).expand(1, 80, 80).contiguous()
+    crops = random_crops([ramp], 30, 64, torch.Generator().manual_seed(0), shrink=0.5, enlarge=2.0) * 255
+    middle = crops[..., 5:25, 5:25]
+    slopes = torch.maximum(*(middle.diff(dim=dim).abs().mean((1, 2, 3)) for dim in (2, 3)))
+    assert 0.45 < slopes.min() < 0.6
+    assert 1.6 < slopes.max() <= 2.1
+
+
 def test_no_picture_is_made_too_small_for_a_crop() -> None:
     picture = torch.full((1, 31, 50), 40, dtype=torch.uint8)
     crops = random_crops([picture], 30, 8, torch.Generator().manual_seed(0), shrink=0.1)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+import restorekit
 from restorekit.errors import TrainingError, UsageError
 from restorekit.models import build
 from restorekit.train import load_recipe, recipe_names
@@ -15,6 +16,12 @@ def test_every_recipe_in_the_package_is_whole(name: str) -> None:
     network = build(recipe.architecture, recipe.settings)
     uncovered = (recipe.data.crop - network.patch_size) % max(recipe.data.strides)
     assert uncovered <= recipe.data.margin
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).warm_start])
+def test_what_a_recipe_begins_from_fits(name: str) -> None:
+    recipe = load_recipe(name)
+    assert build(recipe.architecture, recipe.settings).adopt(restorekit.load(recipe.warm_start).network)
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
@@ -114,6 +121,7 @@ def test_a_base_that_does_not_fit_is_refused(
         ("warmup = 3", 'warmup = 3\nprecision = "int8"', "precision 'int8': use one of float32, bfloat16"),
         ("crop = 17", "crop = 17\nshrink = 0", "shrink 0: use a factor"),
         ("crop = 17", "crop = 17\nshrink = 1.5", "shrink 1.5: use a factor"),
+        ("crop = 17", "crop = 17\nenlarge = 0.9", "enlarge 0.9: use a factor"),
         (
             "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n",
             "[jpeg]\nlow = 5\nhigh = 75\nshifted = 2\n",

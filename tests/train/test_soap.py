@@ -50,6 +50,12 @@ def test_orthogonalised_kernels_have_singular_values_near_one() -> None:
     assert torch.equal(orthogonalised(torch.zeros(4, 2, 3, 3)), torch.zeros(4, 2, 3, 3))
 
 
+def test_a_gradient_that_has_all_but_vanished_makes_no_step() -> None:
+    torch.manual_seed(0)
+    for scale in (1e-19, 1e-25, 1e-38):
+        assert orthogonalised(scale * torch.randn(4, 2, 3, 3)).abs().max() < 1e-2
+
+
 def test_kernels_go_along_the_orthogonalised_momentum() -> None:
     torch.manual_seed(0)
     kernel, gradient = torch.zeros(4, 2, 3, 3, requires_grad=True), torch.randn(4, 2, 3, 3)

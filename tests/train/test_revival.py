@@ -1,0 +1,42 @@
+import torch
+
+from restorekit.models.convolution import ResidualBlock
+from restorekit.models.enlarger import Enlarger, EnlargerSettings
+from restorekit.train.downsampling import DownsamplingSettings
+from restorekit.train.revival import revive_blocks
+
+
+def test_blocks_that_are_never_active_begin_anew_and_the_others_stay() -> None:
+    network = Enlarger(EnlargerSettings(1, 8, 3))
+    clean = torch.rand(2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
+    recording = DownsamplingSettings(noise=0, balance=0).at(clean, 2, torch.Generator())
+    alive, lost = network.blocks[0], network.blocks[1]
+    assert isinstance(lost, ResidualBlock)
+    features = network.head(recording.y, recording.noise)
+    with torch.no_grad():
+        network.tails[0].weight.normal_(generator=torch.Generator().manual_seed(1))
+        # Less than nothing of the length of its features, wherever they are: never above zero.
+        lost.first.weight.zero_()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    restored = network(recording)
+    assert revive_blocks(network, lambda: network(recording), torch.Generator().manual_seed(2)) == 1
+    after = network.state_dict()
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed == {"blocks.1.first.weight", "blocks.1.second.weight"}
+    torch.testing.assert_close(network(recording), restored)
+    assert (lost.first(alive(features)) > 0).float().mean() > 0.2
+    assert revive_blocks(network, lambda: network(recording), torch.Generator().manual_seed(2)) == 0
+
+
+def test_a_lost_block_gets_gradients_and_gives_what_it_gave() -> None:
+    block = ResidualBlock(4)
+    features = torch.rand(1, 4, 6, 6, generator=torch.Generator().manual_seed(0)) + 0.1
+    with torch.no_grad():
+        block.first.weight.copy_(-block.first.weight.abs())
+    trained = block(features)
+    trained.square().sum().backward()
+    assert block.first.weight.grad is not None
+    assert block.first.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert torch.equal(block(features), features)
+    assert torch.equal(trained.detach(), features)
