@@ -33,5 +33,7 @@ class KnotInterpolation(nn.Module):
 
     def forward(self, values: Tensor, sigma: Tensor) -> Tensor:
         """Interpolate `values` [n, ...] at `sigma` [B] -> [B, ...]."""
-        interpolated: Tensor = torch.tensordot(self.hats(sigma), values, 1)
+        # Products are rounded to 16 bits where training asks for that; schedules are stored as logarithms.
+        with torch.autocast(sigma.device.type, enabled=False):
+            interpolated: Tensor = torch.tensordot(self.hats(sigma), values, 1)
         return interpolated

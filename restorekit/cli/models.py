@@ -69,7 +69,7 @@ def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
         table.add_row(
             card.name,
             card.task,
-            _CHANNELS[card.channels],
+            _images(card),
             _range_text(card),
             f"{card.parameters:,}",
             "\n".join(_summaries(card)),
@@ -209,7 +209,7 @@ def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
         ("name", card.name),
         ("description", card.description),
         ("task", card.task),
-        ("images", _CHANNELS[card.channels]),
+        ("images", _images(card)),
         *([("levels", _range_text(card))] if card.task in _LEVELS else []),
         ("architecture", card.architecture),
         ("settings", ", ".join(f"{key} {_setting_text(value)}" for key, value in card.settings.items())),
@@ -265,6 +265,11 @@ def _range_text(card: ModelCard) -> str:
         return ""
     unit = {"denoise": " (of 255)", "deblur": " (of 255)", "cs-mri": " %"}.get(card.task, "")
     return f"{_LEVELS[card.task]} {card.levels}{unit}"
+
+
+def _images(card: ModelCard) -> str:
+    """What a model takes: one for MRI real and complex images, whichever it learned from."""
+    return "grey and complex" if card.task == "cs-mri" else _CHANNELS[card.channels]
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.05
+"""The gradient that training lets through where a relu has none. A network's true derivative is that of 0."""
 
 
 class DifferenceHead(nn.Module):
@@ -65,9 +66,9 @@ class ResidualBlock(nn.Module):
         """Features [B, F, H, W] -> features alike."""
         inner = self.first(features)
         active = F.relu(inner)
-        if torch.is_grad_enabled():
-            off = inner.clamp_max(0)
-            active = active + LEAK * (off - off.detach())
+        if inner.requires_grad:
+            leaky = F.leaky_relu(inner, LEAK)
+            active = leaky + (active - leaky).detach()
         change: Tensor = self.second(active)
         return features + change
 

@@ -36,6 +36,8 @@ class CsUNetSettings:
     def parse(cls, settings: Mapping[str, object]) -> CsUNetSettings:
         """From the settings on a model card. Raises WeightsError if they do not describe a network."""
         given = SettingsReader.of(settings, cls, "cs-unet")
+        if given.levels("knots")[-1] == 0:
+            raise given.error("knots", "levels of which the last is above 0", settings["knots"])
         return cls(
             channels=given.count("channels"),
             steps=given.count("steps"),

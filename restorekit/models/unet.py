@@ -102,7 +102,7 @@ class UNet(PatchNetwork):
 
         One for grey images begins from one for RGB as what that does with a grey image, given three times over.
         """
-        if not isinstance(source, UNet):
+        if not isinstance(source, UNet) or source.settings.mosaic > self.settings.mosaic:
             return False
         numbers = source.state_dict()
         if self.channels == 1 < source.channels:

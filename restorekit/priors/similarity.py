@@ -21,7 +21,7 @@ SMALL = 1024
 CHUNK = 128
 """Patches whose peers are looked at together, so that they stay in the cache."""
 PLACE_BITS = 0x7FF
-"""Enough to number the candidates of a block: at most 40 x 40."""
+"""Enough to number the candidates of a block: at most `SMALL`."""
 FAR = 1e30
 
 

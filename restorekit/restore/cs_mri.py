@@ -56,7 +56,8 @@ class CsMri(Protocol):
 
 @dataclass(frozen=True)
 class TrainedReconstruction:
-    """A `CsMri`: a network that was trained for it. The quality of the settings is the distance of its patches.
+    """A `CsMri`: a network that was trained for it. The quality of the settings is the distance of its patches, or with
+    a U-Net whether each step is averaged over all turns of the image.
 
     Raises:
         DeviceError: no such device.
@@ -104,7 +105,7 @@ class TrainedReconstruction:
                     tell(image)
             return image.cpu()
 
-        image = within_memory(reconstruct, "try --quality fast")
+        image = within_memory(reconstruct, "try --quality fast or --model tv")
         return image, RunReport(str(device), 1, time.perf_counter() - started)
 
 

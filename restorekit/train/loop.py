@@ -14,21 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from restorekit import zoo
 from restorekit.display.convergence import check_plots
 from restorekit.errors import TrainingError
-from restorekit.models import AnyNetwork, SparseCoding, build
+from restorekit.models import AnyNetwork, build
 from restorekit.restore.engine import resolve_device
 from restorekit.train import record
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from restorekit.train.compiling import compile_module
 from restorekit.train.data import Split, load_split, random_crops
-from restorekit.train.dictionary import learn_dictionary
 from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
+from restorekit.train.initial import initialise
 from restorekit.train.objective import objective_of
 from restorekit.train.recipe import PRECISIONS, Recipe
-from restorekit.train.revival import revive_blocks
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
 from restorekit.train.soap import SOAP
@@ -115,9 +113,9 @@ class _Trainer:
         self.progress = Progress(recipe.sha256)
         self.psnr_sum = self.psnr_count = 0.0
         self.probe = self._probe_crops()
-        if checkpoint is None:
-            self._initialise()
         self.network.to(world.device)
+        if checkpoint is None:
+            initialise(self.network, recipe, self.split.training, self._probe_psnr, lambda text: self._say(0.0, text))
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = self._make_optimiser()
         self.best = _tensors(self.average)
@@ -174,29 +172,6 @@ class _Trainer:
         if self.world.leads:
             record.truncate_log(self.out, checkpoint.progress.step)
         return checkpoint
-
-    def _initialise(self) -> None:
-        if self.recipe.warm_start:
-            source = zoo.load_model(zoo.find(self.recipe.warm_start)).network
-            if not self.network.adopt(source):
-                raise TrainingError(f"warm start {self.recipe.warm_start} has settings that do not fit the recipe")
-            self.network.to(self.world.device)
-            revived = revive_blocks(self.network, self._probe_psnr, torch.Generator().manual_seed(self.recipe.seed))
-            if revived:
-                self._say(0.0, f"{revived} residual blocks of {self.recipe.warm_start} were lost and begin anew")
-            return
-        if self.recipe.dictionary is None:
-            return
-        if not isinstance(self.network, SparseCoding):
-            raise TrainingError(f"a network of {self.recipe.architecture} has no dictionary to learn at the start")
-        generator = torch.Generator().manual_seed(self.recipe.seed)
-        self._say(0.0, "learning the initial dictionary")
-        settings = self.network.settings
-        self.network.initialise(
-            learn_dictionary(
-                self.split.training, settings.patch_size, settings.atoms, self.recipe.dictionary, generator
-            )
-        )
 
     def _make_optimiser(self) -> SOAP:
         settings = self.recipe.optimiser

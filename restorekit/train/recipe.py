@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -207,8 +208,8 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
         raise ValueError(f"shifted {recipe.degradation.shifted}: use a share from 0 to 1")
     if not 0 < recipe.data.shrink <= 1:
         raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
-    if not recipe.data.enlarge >= 1:
-        raise ValueError(f"enlarge {recipe.data.enlarge}: use a factor of at least 1")
+    if not 1 <= recipe.data.enlarge < math.inf:
+        raise ValueError(f"enlarge {recipe.data.enlarge}: use a finite factor of at least 1")
     return recipe
 
 

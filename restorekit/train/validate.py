@@ -43,5 +43,7 @@ def _psnrs(
         least = -1 if clean.shape[1] == COMPLEX else 0
         restored = objective.restored(observed.to(device), STRIDE, TILE_SIZE).clamp(least, 1).cpu()
         margin = recipe.data.margin
+        # A picture smaller than the crop may have been cut to what a scale divides.
+        clean = clean[..., : restored.shape[-2], : restored.shape[-1]]
         scores.append(psnr(without_border(restored, margin), without_border(clean, margin)))
     return scores

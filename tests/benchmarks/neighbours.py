@@ -29,7 +29,7 @@ from tests.benchmarks.conditions import every_nth_image, limit_threads
 from tests.benchmarks.peers import Image
 
 PEERS = (8, 16, 24, 32)
-MARGINS = (6, 8, 16, 24, 32)
+MARGINS = (6, 8, 16, 24)
 """Pixels around a block of patches in which peers are looked for: the least around a patch of the block."""
 INTERVALS = (1, 2, 3, 4, 6, 12)
 """Steps from one refresh to the next; the first comes when it came in training."""

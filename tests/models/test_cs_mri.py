@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from restorekit.errors import WeightsError
+from restorekit.models import convolution
 from restorekit.models.cs_network import k_space_recording
 from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
 from restorekit.models.cs_tv import CsTv, CsTvSettings
@@ -55,7 +56,8 @@ def recording(height=12, width=14, channels=2, pattern=Pattern.RANDOM, share=0.4
 
 
 @NETWORKS
-def test_gradients_agree_with_finite_differences(make):
+def test_gradients_agree_with_finite_differences(make, monkeypatch):
+    monkeypatch.setattr(convolution, "LEAK", 0.0)  # What lost features get in training is no derivative.
     network = make().double()
     _, _, recorded = recording(6, 7, batch=1, noise=0.05)
     names = [name for name, _ in network.named_parameters()]
@@ -110,7 +112,7 @@ def test_overwriting_changes_nothing_but_the_speed(make):
         assert torch.allclose(network(recorded), plain)
 
 
-@pytest.mark.parametrize("make", [cs_tv, cs_sc])
+@pytest.mark.parametrize("make", [cs_tv, cs_sc, lambda: cs_sc(variance=False)])
 def test_a_periodic_image_may_begin_anywhere(make):
     network = make().double().requires_grad_(False)
     physics, y, recorded = recording()
@@ -145,6 +147,26 @@ def test_every_patch_asked_of_a_unet_is_the_mean_over_turns():
     assert not torch.allclose(straight, network(k_space_recording(symmetric, symmetric.A(image), noise), 2))
 
 
+def test_a_unet_takes_images_to_go_on_periodically():
+    network = cs_unet().double().requires_grad_(False)
+    x = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    level = torch.full((1,), 0.02, dtype=x.dtype)
+    prior = network._prior(level, 0 * level, 3)
+    assert torch.equal(prior(0, x), prior(0, torch.cat([x, x], 2)[..., :8, :].repeat(1, 1, 1, 2)[..., :8])[..., :6, :6])
+
+
+def test_each_image_is_denoised_at_its_own_noise_and_each_part_by_itself():
+    network = cs_unet().double().requires_grad_(False)
+    x = torch.randn(2, 2, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    level, noise = torch.tensor([0.01, 0.02], dtype=x.dtype), torch.tensor([0.0, 0.3], dtype=x.dtype)
+    together = network._prior(level, noise, 3)(1, x)
+    for image in range(2):
+        alone = network._prior(level[image : image + 1], noise[image : image + 1], 3)
+        for part in range(2):
+            single = alone(1, x[image : image + 1, part : part + 1])
+            assert torch.allclose(together[image, part], single[0, 0])
+
+
 def test_a_unet_begins_from_a_denoiser():
     network = CsUNet(CsUNetSettings(2, 3, KNOTS, (4, 6), 1))
     denoiser = cs_unet().denoiser
@@ -158,6 +180,14 @@ def test_a_denoiser_of_other_patches_is_no_start():
     network = CsSparseCoding(CsSparseCodingSettings(2, 7, 16, 3, KNOTS))
     assert not network.adopt(tiny_network())
     assert not network.adopt(cs_sc())
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"knots": [0]}, {"widths": []}, {"blocks": 0}, {"odd": 1}])
+def test_settings_of_a_unet_that_make_no_sense(settings):
+    good = {"channels": 1, "steps": 3, "knots": [0, 0.1], "widths": [4, 6], "blocks": 1}
+    assert CsUNetSettings.parse(good).widths == (4, 6)
+    with pytest.raises(WeightsError, match=next(iter(settings))):
+        CsUNetSettings.parse({**good, **settings})
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"knots": []}, {"variance": 1}, {"odd": 1}])

@@ -121,7 +121,7 @@ def test_a_base_that_does_not_fit_is_refused(
         ("warmup = 3", 'warmup = 3\nprecision = "int8"', "precision 'int8': use one of float32, bfloat16"),
         ("crop = 17", "crop = 17\nshrink = 0", "shrink 0: use a factor"),
         ("crop = 17", "crop = 17\nshrink = 1.5", "shrink 1.5: use a factor"),
-        ("crop = 17", "crop = 17\nenlarge = 0.9", "enlarge 0.9: use a factor"),
+        ("crop = 17", "crop = 17\nenlarge = 0.9", "enlarge 0.9: use a finite factor"),
         (
             "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n",
             "[jpeg]\nlow = 5\nhigh = 75\nshifted = 2\n",

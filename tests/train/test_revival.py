@@ -1,6 +1,8 @@
 import torch
+import torch.nn.functional as F
+from torch import nn
 
-from restorekit.models.convolution import ResidualBlock
+from restorekit.models.convolution import LEAK, ResidualBlock
 from restorekit.models.enlarger import Enlarger, EnlargerSettings
 from restorekit.train.downsampling import DownsamplingSettings
 from restorekit.train.revival import revive_blocks
@@ -15,7 +17,6 @@ def test_blocks_that_are_never_active_begin_anew_and_the_others_stay() -> None:
     features = network.head(recording.y, recording.noise)
     with torch.no_grad():
         network.tails[0].weight.normal_(generator=torch.Generator().manual_seed(1))
-        # Less than nothing of the length of its features, wherever they are: never above zero.
         lost.first.weight.zero_()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     restored = network(recording)
@@ -28,15 +29,28 @@ def test_blocks_that_are_never_active_begin_anew_and_the_others_stay() -> None:
     assert revive_blocks(network, lambda: network(recording), torch.Generator().manual_seed(2)) == 0
 
 
-def test_a_lost_block_gets_gradients_and_gives_what_it_gave() -> None:
+def test_a_block_that_is_seldom_active_but_matters_stays() -> None:
+    block = ResidualBlock(4)
+    features = torch.zeros(1, 4, 20, 20)
+    features[..., 7, 7] = 1
+    with torch.no_grad():
+        block.first.weight.copy_(-block.first.weight.abs())
+        block.first.weight[0, :, 1, 1] = 5
+    assert (block.first(features) > 0).float().mean() < 1e-3
+    assert revive_blocks(nn.Sequential(block), lambda: block(features), torch.Generator()) == 0
+
+
+def test_a_lost_block_gives_what_it_gave_and_gets_the_gradient_of_a_leaky_relu() -> None:
     block = ResidualBlock(4)
     features = torch.rand(1, 4, 6, 6, generator=torch.Generator().manual_seed(0)) + 0.1
     with torch.no_grad():
         block.first.weight.copy_(-block.first.weight.abs())
     trained = block(features)
-    trained.square().sum().backward()
-    assert block.first.weight.grad is not None
-    assert block.first.weight.grad.abs().sum() > 0
-    with torch.no_grad():
-        assert torch.equal(block(features), features)
     assert torch.equal(trained.detach(), features)
+    first = block.first.weight.detach().clone().requires_grad_()
+    inner = F.leaky_relu(F.conv2d(features, first, padding=1), LEAK)
+    leaky = F.conv2d(inner, block.second.weight.detach(), padding=1)
+    (expected,) = torch.autograd.grad(leaky.sum(), first)
+    (found,) = torch.autograd.grad(trained.sum(), block.first.weight)
+    assert found.abs().sum() > 0
+    torch.testing.assert_close(found, expected)
