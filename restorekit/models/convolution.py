@@ -13,9 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEAK = 0.05
-"""The gradient that training lets through where a relu has none. A network's true derivative is that of 0."""
-
 
 class DifferenceHead(nn.Module):
     """Differences of pixels and the noise level, at 1 / `stride` of the size: each filter sums to zero over every
@@ -51,11 +48,7 @@ class DifferenceHead(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """h + B relu(A h), with 3x3 convolutions A and B.
-
-    In training the gradient passes to A where relu is zero, too, LEAK times as strong: features that no picture
-    activates any more, which steps of a length of their own (Muon) lead to by and by, would else never come back.
-    """
+    """h + B relu(A h), with 3x3 convolutions A and B."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -64,12 +57,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F, H, W] -> features alike."""
-        inner = self.first(features)
-        active = F.relu(inner)
-        if inner.requires_grad:
-            leaky = F.leaky_relu(inner, LEAK)
-            active = leaky + (active - leaky).detach()
-        change: Tensor = self.second(active)
+        change: Tensor = self.second(F.relu(self.first(features)))
         return features + change
 
 

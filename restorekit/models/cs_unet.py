@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from restorekit.models.base import Network
+from restorekit.models.base import Network, Recording
 from restorekit.models.cs_network import KspaceNetwork
 from restorekit.models.settings import SettingsReader
 from restorekit.models.unet import UNet, UNetSettings
-from restorekit.turns import mean_over_turns, turned
+from restorekit.turns import TURNS, turned, turned_back
 
 LAST_LEVEL = 0.1
 """Before training the U-Net is told in the last step this part of the noise level that it is told in the first."""
@@ -51,8 +51,8 @@ class CsUNet(KspaceNetwork):
     """z_k = D(x_k, sigma_k), with one U-Net D for all steps, told noise levels sigma_k that are learned.
 
     Real and imaginary part are denoised as two images. Like the Fourier transform, D takes an image to be periodic
-    where its sides are no multiples of a cell's. With every patch asked for, `stride` 1, each z_k is the mean over all
-    turns and mirror images of x_k.
+    where its sides are no multiples of a cell's. With every patch asked for, `stride` 1, the result is the mean over
+    all turns and mirror images: of K steps in each of which D sees the image so turned.
 
     Source: Aggarwal, Mani and Jacob, MoDL: Model Based Deep Learning Architecture for Inverse Problems, 2019, for a
     network that all steps share between exact data steps.
@@ -81,6 +81,16 @@ class CsUNet(KspaceNetwork):
         """Take over the numbers of another CS-UNet, or those of a denoiser; False if they do not fit."""
         return self.denoiser.adopt(source) if isinstance(source, UNet) else super().adopt(source)
 
+    def iterates(self, recording: Recording, stride: int) -> Iterator[Tensor]:
+        """See `KspaceNetwork.iterates`."""
+        if stride > 1:
+            yield from super().iterates(recording, stride)
+            return
+        tensors = (recording.y, recording.start, recording.level, recording.noise)
+        repeated = (tensor.repeat(TURNS, *[1] * (tensor.ndim - 1)) for tensor in tensors)
+        for x in super().iterates(Recording(recording.physics, *repeated), stride):
+            yield x.reshape(TURNS, -1, *x.shape[1:]).mean(0)
+
     def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Tensor]:
         missing: Tensor = self.interpolate(self.log_level, level).exp()
         levels = (missing.square() + noise.square()[:, None]).sqrt()
@@ -92,12 +102,11 @@ class CsUNet(KspaceNetwork):
             )
             parts = x.reshape(-1, 1, height, width)[..., rows, :][..., cols]
             told = levels[:, k].repeat_interleave(x.shape[1])
-
-            def denoised(turn: int = 0) -> Tensor:
-                sums: Tensor = self.denoiser(turned(parts, turn), told)[0]
-                return sums
-
-            average = mean_over_turns(denoised) if stride == 1 else denoised()
-            return average[..., :height, :width].reshape(x.shape)
+            ways = TURNS if stride == 1 else 1
+            denoised = [
+                turned_back(self.denoiser(turned(some, turn), at)[0], turn)
+                for turn, (some, at) in enumerate(zip(parts.chunk(ways), told.chunk(ways), strict=True))
+            ]
+            return torch.cat(denoised)[..., :height, :width].reshape(x.shape)
 
         return estimate

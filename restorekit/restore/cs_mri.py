@@ -22,7 +22,7 @@ from restorekit.zoo import LoadedModel, find, load_model
 
 TASK = "cs-mri"
 
-DEFAULT_MODEL = "cs-mri-sc-var"
+DEFAULT_MODEL = "cs-mri-unet"
 """The model that is used where none is named and it is installed; total variation where it is not."""
 
 
@@ -57,7 +57,7 @@ class CsMri(Protocol):
 @dataclass(frozen=True)
 class TrainedReconstruction:
     """A `CsMri`: a network that was trained for it. The quality of the settings is the distance of its patches, or with
-    a U-Net whether each step is averaged over all turns of the image.
+    a U-Net whether all turns of the image are averaged.
 
     Raises:
         DeviceError: no such device.
