@@ -36,7 +36,7 @@ def initialise(
     """
     generator = torch.Generator().manual_seed(recipe.seed)
     if recipe.warm_start:
-        source = zoo.load_model(zoo.find(recipe.warm_start)).network
+        source = zoo.load_model(zoo.find(recipe.warm_start)).network.to(next(network.parameters()).device)
         if not network.adopt(source):
             raise TrainingError(f"warm start {recipe.warm_start} has settings that do not fit the recipe")
         revived = revive_blocks(network, probe, generator)
