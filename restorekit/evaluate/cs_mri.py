@@ -86,8 +86,8 @@ class KspaceSampling:
         return np.asarray(observed[0].numpy(), np.float32)
 
     def describe(self, level: KspaceMask) -> Level:
-        """Its name."""
-        return Level(level.name, level.name)
+        """Its name, and the sampling rate in percent."""
+        return Level(level.name, level.name, round(100 * level.source.share))
 
 
 @dataclass(frozen=True)

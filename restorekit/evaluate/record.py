@@ -32,7 +32,7 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
         found = [
             Measurement(
                 document["dataset"],
-                _level(entry[document["axis"]]),
+                float(entry["level"]),
                 quality,
                 round(entry["psnr"], 4),
                 round(entry["ssim"], 4),
@@ -59,11 +59,6 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
     card = replace(card, measured=tuple(ordered))
     save_weights(weights, tensors, card)
     return card
-
-
-def _level(value: float | str) -> float:
-    """The level on a card: 0 where it is no number."""
-    return 0.0 if isinstance(value, str) else value
 
 
 def _quality(method: str, name: str) -> str | None:

@@ -23,10 +23,20 @@ class Score:
 
 @dataclass(frozen=True)
 class Level:
-    """How strong the degradation was. value: for JSON, as users know it: 25, "rggb"; label: such as `sigma 25`."""
+    """How strong the degradation was.
+
+    value: for JSON, as users know it: 25, "rggb". label: such as `sigma 25`. number: that of a model card for a value
+    that is text, as "radial:0.3" is 30 there.
+    """
 
     value: float | str
     label: str
+    number: float = 0.0
+
+    @property
+    def on_card(self) -> float:
+        """As `Measurement.level` has it."""
+        return self.number if isinstance(self.value, str) else self.value
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,9 @@ class Evaluation:
         return sum(score.megapixels for score in scores) / max(sum(score.seconds for score in scores), 1e-9)
 
     def to_json(self) -> str:
-        """Everything but the crops. A result has its level under the name of the axis; an infinite PSNR is null."""
+        """Everything but the crops. A result has its level under the name of the axis, and `level` as a model card has
+        it; an infinite PSNR is null.
+        """
         return json.dumps(
             {
                 "task": self.task,
@@ -161,6 +173,7 @@ def _describe(result: MethodResult, axis: str) -> dict[str, object]:
     return {
         "method": result.method,
         axis: result.level.value,
+        "level": result.level.on_card,
         "psnr": _finite(result.psnr),
         "ssim": _finite(result.ssim),
         "seconds": result.seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,17 @@ LEAST_NOISE = 1 / 255
 """Where data and prior are weighed, noise below it is taken for it."""
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a prior makes of an image: z, [B, C, H, W], and how sure it is of each frequency, P, [B, 1, H, W]."""
+
+    image: Tensor
+    certainty: Tensor | float = 1.0
+
+
 class KspaceNetwork(ReconstructionNetwork):
-    """x_0 = A^T y,   x_{k+1} = argmin_x 1/2 ||A x - y||^2 + gamma_k / 2 ||x - z_k||^2,   z_k the prior's estimate.
+    """x_0 = A^T y,   x_{k+1} = argmin_x 1/2 ||A x - y||^2 + gamma_k / 2 ||F (x - z_k)||^2_P_k,   z_k and P_k the
+    prior's `Estimate`.
 
     gamma_k = (sigma^2 + sigma_0^2) / tau_k^2, with tau_k, the error of z_k, learned. All that is learned is the same
     for every pattern of samples; what depends on how many there are is stored at knots of the level. Images and their
@@ -59,12 +69,13 @@ class KspaceNetwork(ReconstructionNetwork):
         gammas = ((noise.square() + LEAST_NOISE**2)[:, None] / error.square()).expand(-1, self.steps)
         estimate = self._prior(recording.level, noise, stride)
         for k, gamma in enumerate(gammas.T[..., None, None, None]):
-            x = recording.physics.prox_l2(estimate(k, x), y, gamma)
+            z = estimate(k, x)
+            x = recording.physics.prox_l2(z.image, y, gamma * z.certainty)
             yield peak * x
 
     @abstractmethod
-    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Tensor]:
-        """From k and x_k, whose magnitudes are about 1 at most, to z_k; called for each k in turn.
+    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Estimate]:
+        """From k and x_k, whose magnitudes are about 1 at most, to z_k and P_k; called for each k in turn.
 
         level, noise: of each image, [B].
         """

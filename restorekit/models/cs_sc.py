@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.models.base import Network
-from restorekit.models.cs_network import KspaceNetwork
+from restorekit.models.cs_network import Estimate, KspaceNetwork
 from restorekit.models.settings import SettingsReader
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.patches import aggregate_patches, extract_patches
@@ -111,12 +111,12 @@ class CsSparseCoding(KspaceNetwork):
         self.sparse.theta.copy_(FIRST_THETA * falling[:, None].expand_as(self.sparse.theta))
         return True
 
-    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Tensor]:
+    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Estimate]:
         more = self.noise_threshold.clamp_min(0)[:, None] * noise
         thresholds = self.sparse.thresholds(level) + more[:, :, None, None]
         last: tuple[Tensor, Tensor, Tensor] | None = None  # z, alpha of the step before, alpha of the one before that
 
-        def estimate(k: int, x: Tensor) -> Tensor:
+        def estimate(k: int, x: Tensor) -> Estimate:
             nonlocal last
             z, *codes = (None, None, None) if last is None else last
             target = torch.lerp(x, z, self.feedback[k]) if z is not None and self.settings.variance else x
@@ -124,7 +124,7 @@ class CsSparseCoding(KspaceNetwork):
             threshold = thresholds[k].repeat_interleave(x.shape[1], 0)
             average, *codes = self.coding(parts, *codes, threshold, self.momentum[k : k + 1], stride)
             last = average.view_as(x), codes[0], codes[1]
-            return last[0]
+            return Estimate(last[0])
 
         return estimate
 

@@ -1,18 +1,15 @@
-"""Compressed sensing with trainable total variation (CS-TV): a step down the prior, then the data, in turns."""
+"""Compressed sensing with trainable total variation (CS-TV): slopes that are shrunk, then the data, in turns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from restorekit.models.cs_network import KspaceNetwork
+from restorekit.models.cs_network import Estimate, KspaceNetwork
 from restorekit.models.settings import SettingsReader
-from restorekit.priors.total_variation import TrainableVariation
-
-INITIAL_MOMENTUM = 0.5
+from restorekit.priors.total_variation import NEIGHBOURS, SplitVariation, slopes_spectrum
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,17 @@ class CsTvSettings:
 
 
 class CsTv(KspaceNetwork):
-    """z_k = u_k - grad psi(u_k),   u_k = x_k + m_k (x_k - x_{k-1}),   psi being `TrainableVariation`.
+    """Split Bregman of k-space and total variation, in which z_k and P_k are those of step k of `SplitVariation`.
 
     Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, section 4, pixel
-    reconstruction. There the data term makes a gradient step, here an exact one; the momentum m_k is added. The error
-    tau is one for all steps: where samples have no noise it hardly counts.
+    reconstruction, for the energy; there each step follows a gradient, here it solves for x. The error tau is one for
+    all steps: where samples have no noise it hardly counts.
     """
 
     def __init__(self, settings: CsTvSettings) -> None:
         super().__init__(settings.channels, settings.steps, settings.knots, errors=1)
         self.settings = settings
-        self.variation = TrainableVariation(settings.steps, settings.knots)
-        self.momentum = nn.Parameter(torch.full((settings.steps,), INITIAL_MOMENTUM))
+        self.variation = SplitVariation(settings.steps, settings.knots)
 
     @property
     def patch_size(self) -> int:
@@ -54,17 +50,19 @@ class CsTv(KspaceNetwork):
 
     @property
     def repeated(self) -> nn.Module:
-        """The gradient of the prior."""
+        """A step of the prior."""
         return self.variation
 
-    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Tensor]:
-        weights, widths = self.variation.numbers(level)
-        before: list[Tensor] = []
+    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Estimate]:
+        weights, thresholds = self.variation.numbers(level, noise)
+        state: tuple[Tensor, Tensor] | None = None  # u, and the spectra of slopes
 
-        def estimate(k: int, x: Tensor) -> Tensor:
-            ahead = x + self.momentum[k] * (x - before.pop()) if before else x
-            before.append(x)
-            step: Tensor = self.variation(ahead, weights[k], widths[k])
-            return ahead - step
+        def estimate(k: int, x: Tensor) -> Estimate:
+            nonlocal state
+            dual, spectra = state or (x.new_zeros(len(NEIGHBOURS), *x.shape), slopes_spectrum(x))
+            numbers = weights[k], thresholds[k], self.variation.memory[k]
+            z, dual, certainty = self.variation(x, dual, spectra, *numbers)
+            state = dual, spectra
+            return Estimate(z, certainty)
 
         return estimate

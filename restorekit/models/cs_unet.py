@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.models.base import Network, Recording
-from restorekit.models.cs_network import KspaceNetwork
+from restorekit.models.cs_network import Estimate, KspaceNetwork
 from restorekit.models.settings import SettingsReader
 from restorekit.models.unet import UNet, UNetSettings
 from restorekit.turns import TURNS, turned, turned_back
@@ -91,11 +91,11 @@ class CsUNet(KspaceNetwork):
         for x in super().iterates(Recording(recording.physics, *repeated), stride):
             yield x.reshape(TURNS, -1, *x.shape[1:]).mean(0)
 
-    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Tensor]:
+    def _prior(self, level: Tensor, noise: Tensor, stride: int) -> Callable[[int, Tensor], Estimate]:
         missing: Tensor = self.interpolate(self.log_level, level).exp()
         levels = (missing.square() + noise.square()[:, None]).sqrt()
 
-        def estimate(k: int, x: Tensor) -> Tensor:
+        def estimate(k: int, x: Tensor) -> Estimate:
             height, width = x.shape[2:]
             rows, cols = (
                 torch.arange(self.denoiser.whole_length(side), device=x.device) % side for side in (height, width)
@@ -107,6 +107,6 @@ class CsUNet(KspaceNetwork):
                 turned_back(self.denoiser(turned(some, turn), at)[0], turn)
                 for turn, (some, at) in enumerate(zip(parts.chunk(ways), told.chunk(ways), strict=True))
             ]
-            return torch.cat(denoised)[..., :height, :width].reshape(x.shape)
+            return Estimate(torch.cat(denoised)[..., :height, :width].reshape(x.shape))
 
         return estimate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -9,50 +11,88 @@ from restorekit.knots import KnotInterpolation
 
 NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 """Rows down and columns to the right, to one of each two opposite pixels around one."""
+INERTIA = 1e-3
+"""How much the image before counts beside its slopes: settles its mean, of which slopes say nothing."""
 
 
-def smoothed_slope(slopes: Tensor, width: Tensor) -> Tensor:
-    """The gradient of the Moreau envelope of t |u|: u - prox(u) = u min(1, t / |u|), with |u| over the channels.
+def shrunk(slopes: Tensor, threshold: Tensor) -> Tensor:
+    """The prox of t |u|, u max(0, 1 - t / |u|), with |u| over the channels.
 
     Args:
         slopes: u, [..., C, H, W].
-        width: t >= 0, broadcast against the slopes.
+        threshold: t >= 0, broadcast against the slopes.
     """
     length = slopes.square().sum(-3, keepdim=True).clamp_min(1e-12).sqrt()
-    return slopes * (width / length).clamp_max(1)
+    return slopes * (1 - threshold / length).clamp_min(0)
 
 
-class TrainableVariation(nn.Module):
-    """psi(x) = sum_j sum_d w_d Phi_t(x_j - x_{j+d}) at step k, Phi_t the Moreau envelope of t |u|: total variation
-    whose weights w_kd, one for each direction d, and widths t_k = level theta_k, both stored at knots, are learned.
+def slopes_of(x: Tensor) -> Tensor:
+    """D x: x_{j+d} - x_j for each direction d of `NEIGHBOURS`, [B, C, H, W] -> [4, B, C, H, W].
 
-    Pixels beyond the border are those of the opposite side, and all channels of a pixel make one step.
-    Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, table 1, section 3.3.
+    Pixels beyond the border are those of the opposite side.
+    """
+    return torch.stack([x.roll((-down, -right), (-2, -1)) - x for down, right in NEIGHBOURS])
+
+
+def slopes_adjoint(slopes: Tensor) -> Tensor:
+    """D^T v, [4, B, C, H, W] -> [B, C, H, W]."""
+    parts = zip(NEIGHBOURS, slopes, strict=True)
+    return torch.stack([slope.roll((down, right), (-2, -1)) - slope for (down, right), slope in parts]).sum(0)
+
+
+def slopes_spectrum(like: Tensor) -> Tensor:
+    """The spectrum of D_d^T D_d for each direction d, [4, H, W], for images like [..., H, W]."""
+    height, width = like.shape[-2:]
+    down, right = (2 * math.pi * torch.arange(side, dtype=torch.float64) / side for side in (height, width))
+    turned = [d * down[:, None] + r * right for d, r in NEIGHBOURS]
+    return torch.stack([2 - 2 * phase.cos() for phase in turned]).to(like)
+
+
+class SplitVariation(nn.Module):
+    """One step of split Bregman down total variation, sum_d ||D_d x||, with learned numbers for every step k:
+
+        v_d = prox of t_k |.| at D_d x + u_d,   u_d <- u_d + m_k (D_d x - v_d)
+        z = argmin_z  sum_d w_kd ||D_d z - v_d + u_d||^2 + epsilon ||z - x||^2
+
+    w_kd the weight of direction d, t_k = theta_k (level + n sigma), m_k how much of what was taken away is remembered;
+    w and theta are stored at knots of the level. What v_d lacks of a slope comes back only where the data ask for it,
+    and z is exact, so that few steps go far.
+    Source: the energy is that of Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding,
+    table 1; the steps those of Goldstein and Osher, The Split Bregman Method for L1-Regularized Problems, 2009.
     """
 
-    INITIAL_WEIGHT = 0.1
-    INITIAL_THETA = 0.3
+    INITIAL_THETA = 1.0
+    INITIAL_MEMORY = 1.0
+    INITIAL_NOISE_SHARE = 0.2
 
     def __init__(self, steps: int, knots: tuple[float, ...]) -> None:
         super().__init__()
         self.interpolate = KnotInterpolation(knots)
-        self.weight = nn.Parameter(torch.full((len(knots), steps, len(NEIGHBOURS)), self.INITIAL_WEIGHT))
+        self.log_weight = nn.Parameter(torch.zeros(len(knots), steps, len(NEIGHBOURS)))
         self.theta = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_THETA))
+        self.memory = nn.Parameter(torch.full((steps,), self.INITIAL_MEMORY))
+        self.noise_share = nn.Parameter(torch.tensor(self.INITIAL_NOISE_SHARE))  # n
 
-    def numbers(self, level: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights and widths of every step: levels [B] -> [K, 4, B, 1, 1, 1] and [K, B, 1, 1, 1]."""
-        weights: Tensor = self.interpolate(self.weight, level)
-        widths: Tensor = self.interpolate(self.theta, level).clamp_min(0) * level[:, None]
-        return weights.permute(1, 2, 0)[..., None, None, None], widths.T[..., None, None, None]
+    def numbers(self, level: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights and thresholds of every step: level and noise [B] -> [K, 4, B, 1, 1, 1] and [K, B, 1, 1, 1]."""
+        weights: Tensor = self.interpolate(self.log_weight, level).exp()
+        error = level + self.noise_share.clamp_min(0) * noise
+        thresholds: Tensor = self.interpolate(self.theta, level).clamp_min(0) * error[:, None]
+        return weights.permute(1, 2, 0)[..., None, None, None], thresholds.T[..., None, None, None]
 
-    def forward(self, x: Tensor, weights: Tensor, widths: Tensor) -> Tensor:
-        """The gradient of psi at x [B, C, H, W]: d psi / d x_j = sum_d w_d (s_d,j - s_d,j-d), s_d,j being
-        `smoothed_slope(x_j - x_{j+d})`.
+    def forward(
+        self, x: Tensor, dual: Tensor, spectra: Tensor, weights: Tensor, threshold: Tensor, memory: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """From x [B, C, H, W] and u [4, B, C, H, W] to z, the next u, and sum_d w_d D_d^T D_d + epsilon in Fourier
+        space, [B, 1, H, W].
 
-        weights, widths: of one step.
+        spectra: `slopes_spectrum` of x. weights, threshold, memory: of one step.
         """
-        gradient = torch.zeros_like(x)
-        for (down, right), weight in zip(NEIGHBOURS, weights, strict=True):
-            slope = weight * smoothed_slope(x - x.roll((-down, -right), (-2, -1)), widths)
-            gradient = gradient + slope - slope.roll((down, right), (-2, -1))
-        return gradient
+        slopes = slopes_of(x)
+        kept = shrunk(slopes + dual, threshold)
+        dual = dual + memory * (slopes - kept)
+        spectrum = (weights[..., 0] * spectra[:, None]).sum(0)[:, None] + INERTIA
+        # z - x, since the image is far larger than what changes.
+        missed = slopes_adjoint(weights * (kept - dual - slopes))
+        change = torch.fft.irfft2(torch.fft.rfft2(missed) / spectrum[..., : x.shape[-1] // 2 + 1], s=x.shape[-2:])
+        return x + change, dual, spectrum

@@ -23,6 +23,11 @@ class MaskFile:
     values: NDArray[np.bool_]
     centred: bool | None = None
 
+    @property
+    def share(self) -> float:
+        """Of the frequencies that are sampled, in [0, 1]."""
+        return float(self.values.mean())
+
     def mask(self, height: int, width: int) -> tuple[Tensor, tuple[str, ...]]:
         """The mask [H, W], zero frequency at [0, 0], and remarks. Raises UnsupportedImageError for another shape."""
         if self.values.shape not in ((height, width), (1, width)):
@@ -46,6 +51,11 @@ class DrawnMask:
 
     sampling: Sampling
     seed: int
+
+    @property
+    def share(self) -> float:
+        """Of the frequencies that are sampled, in (0, 1], about."""
+        return self.sampling.share
 
     def mask(self, height: int, width: int) -> tuple[Tensor, tuple[str, ...]]:
         """The mask [H, W], zero frequency at [0, 0], and which share of it is sampled."""

@@ -38,9 +38,9 @@ def weights(tmp_path: Path) -> Path:
 def evaluation(folder: Path, method: str, task: str = "denoise") -> Path:
     path = folder / "out.json"
     results = [
-        {"method": "noisy", "sigma": 25, "psnr": 20.0, "ssim": 0.2},
-        {"method": method, "sigma": 25, "psnr": 28.76543, "ssim": 0.81234},
-        {"method": method, "sigma": 15, "psnr": 31.0, "ssim": 0.9},
+        {"method": "noisy", "sigma": 25, "level": 25, "psnr": 20.0, "ssim": 0.2},
+        {"method": method, "sigma": 25, "level": 25, "psnr": 28.76543, "ssim": 0.81234},
+        {"method": method, "sigma": 15, "level": 15, "psnr": 31.0, "ssim": 0.9},
     ]
     path.write_text(json.dumps({"task": task, "axis": "sigma", "dataset": "bsd68", "results": results}))
     return path
@@ -70,7 +70,10 @@ def test_what_was_measured_of_another_model_is_refused(weights: Path, tmp_path: 
 
 def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
-    results = [{"method": "tiny (fast)", "pattern": p, "psnr": 40.0, "ssim": 0.9} for p in ("rggb", "bggr")]
+    results = [
+        {"method": "tiny (fast)", "pattern": pattern, "level": 0.0, "psnr": 40.0, "ssim": 0.9}
+        for pattern in ("rggb", "bggr")
+    ]
     path.write_text(json.dumps({"task": "denoise", "axis": "pattern", "dataset": "kodak", "results": results[:1]}))
     assert Measurement("kodak", 0.0, "fast", 40.0, 0.9) in record_measurements(weights, path).measured
     before = weights.read_bytes()

@@ -150,18 +150,19 @@ def test_a_unet_takes_images_to_go_on_periodically():
     x = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     level = torch.full((1,), 0.02, dtype=x.dtype)
     prior = network._prior(level, 0 * level, 3)
-    assert torch.equal(prior(0, x), prior(0, torch.cat([x, x], 2)[..., :8, :].repeat(1, 1, 1, 2)[..., :8])[..., :6, :6])
+    gone_on = torch.cat([x, x], 2)[..., :8, :].repeat(1, 1, 1, 2)[..., :8]
+    assert torch.equal(prior(0, x).image, prior(0, gone_on).image[..., :6, :6])
 
 
 def test_each_image_is_denoised_at_its_own_noise_and_each_part_by_itself():
     network = cs_unet().double().requires_grad_(False)
     x = torch.randn(2, 2, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     level, noise = torch.tensor([0.01, 0.02], dtype=x.dtype), torch.tensor([0.0, 0.3], dtype=x.dtype)
-    together = network._prior(level, noise, 3)(1, x)
+    together = network._prior(level, noise, 3)(1, x).image
     for image in range(2):
         alone = network._prior(level[image : image + 1], noise[image : image + 1], 3)
         for part in range(2):
-            single = alone(1, x[image : image + 1, part : part + 1])
+            single = alone(1, x[image : image + 1, part : part + 1]).image
             assert torch.allclose(together[image, part], single[0, 0])
 
 

@@ -1,33 +1,57 @@
 import torch
 
-from restorekit.priors.total_variation import NEIGHBOURS, TrainableVariation, smoothed_slope
+from restorekit.priors.total_variation import (
+    INERTIA,
+    NEIGHBOURS,
+    SplitVariation,
+    shrunk,
+    slopes_adjoint,
+    slopes_of,
+    slopes_spectrum,
+)
 
 
-def test_smoothed_slope_is_what_the_prox_takes_away() -> None:
+def test_shrinking_is_the_prox_of_the_length() -> None:
     grid = torch.linspace(-2, 2, 40001, dtype=torch.float64)
     for slope in (-1.3, -0.1, 0.0, 0.25, 0.9):
         prox = grid[(0.5 * (grid - slope) ** 2 + 0.3 * grid.abs()).argmin()]
-        taken = smoothed_slope(torch.full((1, 1, 1), slope, dtype=torch.float64), torch.tensor(0.3))
-        assert abs(float(taken) - (slope - float(prox))) < 2e-4
+        found = shrunk(torch.full((1, 1, 1), slope, dtype=torch.float64), torch.tensor(0.3))
+        assert abs(float(found) - float(prox)) < 2e-4
 
 
-def test_channels_make_one_step_together() -> None:
+def test_channels_are_shrunk_together() -> None:
     slope = torch.tensor([3.0, 4.0])[:, None, None]
-    assert torch.allclose(smoothed_slope(slope, torch.tensor(1.0)).flatten(), torch.tensor([0.6, 0.8]))
+    assert torch.allclose(shrunk(slope, torch.tensor(1.0)).flatten(), torch.tensor([2.4, 3.2]))
 
 
-def test_it_is_the_gradient_of_one_energy() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(1, 2, 6, 5, dtype=torch.float64, requires_grad=True)
-    width = torch.full((1, 1, 1, 1), 0.7, dtype=torch.float64)
-    weights = torch.rand(len(NEIGHBOURS), 1, 1, 1, 1, dtype=torch.float64)
-    energy = torch.zeros(())
-    for (down, right), weight in zip(NEIGHBOURS, weights, strict=True):
-        length = (x - x.roll((-down, -right), (2, 3))).square().sum(1).sqrt()
-        envelope = torch.where(length < 0.7, 0.5 * length.square(), 0.7 * length - 0.245)
-        energy = energy + weight.item() * envelope.sum()
-    (gradient,) = torch.autograd.grad(energy, x)
-    assert torch.allclose(TrainableVariation(1, (0.1,))(x, weights, width), gradient)
+def test_slopes_their_adjoint_and_their_spectrum_belong_together() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 2, 6, 5, generator=generator, dtype=torch.float64)
+    v = torch.randn(len(NEIGHBOURS), 2, 2, 6, 5, generator=generator, dtype=torch.float64)
+    assert torch.allclose((slopes_of(x) * v).sum(), (x * slopes_adjoint(v)).sum())
+    for direction, spectrum in enumerate(slopes_spectrum(x)):
+        alone = torch.zeros_like(v)
+        alone[direction] = slopes_of(x)[direction]
+        assert torch.allclose(torch.fft.fft2(slopes_adjoint(alone)), spectrum * torch.fft.fft2(x), atol=1e-10)
+
+
+def test_a_step_solves_for_the_image_whose_slopes_fit_best() -> None:
+    generator = torch.Generator().manual_seed(1)
+    x, dual = (torch.randn(*shape, 1, 1, 4, 7, generator=generator, dtype=torch.float64) for shape in ((), (4,)))
+    weights = torch.rand(4, 1, 1, 1, 1, generator=generator, dtype=torch.float64)
+    threshold = torch.full((1, 1, 1, 1), 0.7, dtype=torch.float64)
+    z, after, certainty = SplitVariation(1, (0.1,))(x, dual, slopes_spectrum(x), weights, threshold, torch.tensor(0.9))
+    kept = shrunk(slopes_of(x) + dual, threshold)
+    assert torch.allclose(after, dual + 0.9 * (slopes_of(x) - kept))
+
+    def energy(image: torch.Tensor) -> torch.Tensor:
+        misfit = (weights * (slopes_of(image) - kept + after).square()).sum()
+        return misfit + INERTIA * (image - x).square().sum()
+
+    gradient = torch.func.grad(energy)(z)
+    assert gradient.abs().max() < 1e-10
+    turned = torch.func.grad(energy)(z + x) / 2
+    assert torch.allclose(torch.fft.fft2(turned), certainty * torch.fft.fft2(x), atol=1e-9)
 
 
 def test_each_pixel_is_compared_with_all_around_it() -> None:
@@ -35,12 +59,12 @@ def test_each_pixel_is_compared_with_all_around_it() -> None:
     assert {*NEIGHBOURS, *((-down, -right) for down, right in NEIGHBOURS)} == around
 
 
-def test_widths_are_in_units_of_the_level() -> None:
-    prior = TrainableVariation(3, (0.1, 0.2))
-    with torch.no_grad():
-        prior.theta[0, 1] = -1
-    weights, widths = (numbers.detach() for numbers in prior.numbers(torch.tensor([0.1, 0.2])))
-    assert weights.shape == (3, 4, 2, 1, 1, 1)
-    assert widths.shape == (3, 2, 1, 1, 1)
-    assert torch.allclose(widths[0, 1], 2 * widths[0, 0])
-    assert float(widths[1, 0]) == 0
+def test_thresholds_are_in_units_of_the_level_and_grow_with_the_noise() -> None:
+    prior = SplitVariation(3, (0.1, 0.2)).requires_grad_(False)
+    prior.theta[0, 1] = -1
+    prior.noise_share.fill_(0.5)
+    weights, thresholds = prior.numbers(torch.tensor([0.1, 0.2, 0.2]), torch.tensor([0.0, 0.0, 0.4]))
+    assert weights.shape == (3, 4, 3, 1, 1, 1)
+    assert thresholds.shape == (3, 3, 1, 1, 1)
+    assert torch.allclose(thresholds[0].flatten(), torch.tensor([0.1, 0.2, 0.4]))
+    assert float(thresholds[1, 0]) == 0
