@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,8 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
 
     Raises:
         WeightsError: the weights file is damaged. UsageError: the JSON is no evaluation, or not of this model, or tells
-            levels apart that a card does not (patterns of a mosaic), or is of another task, in which the model was a
-            prior.
+            levels apart that a card does not (patterns of a mosaic, MRI masks of one rate), or is of another task, in
+            which the model was a prior.
     """
     card, tensors = load_weights(weights)
     try:
@@ -32,7 +33,7 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
         found = [
             Measurement(
                 document["dataset"],
-                float(entry["level"]),
+                _level(entry, document["axis"]),
                 quality,
                 round(entry["psnr"], 4),
                 round(entry["ssim"], 4),
@@ -59,6 +60,12 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
     card = replace(card, measured=tuple(ordered))
     save_weights(weights, tensors, card)
     return card
+
+
+def _level(entry: Mapping[str, object], axis: str) -> float:
+    """The level on a card; evaluations by restorekit 0.1 have it under the name of the axis alone."""
+    level = entry.get("level", entry[axis])
+    return float(level) if isinstance(level, (int, float)) else 0.0
 
 
 def _quality(method: str, name: str) -> str | None:

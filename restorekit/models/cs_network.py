@@ -22,7 +22,10 @@ LEAST_NOISE = 1 / 255
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a prior makes of an image: z, [B, C, H, W], and how sure it is of each frequency, P, [B, 1, H, W]."""
+    """What a prior makes of an image: z, [B, C, H, W], and how sure it is of each frequency, P, [B, 1, H, W].
+
+    P weighs squares in Fourier space, ||v||^2_P = sum_f P(f) |v(f)|^2, and is the same at opposite frequencies.
+    """
 
     image: Tensor
     certainty: Tensor | float = 1.0

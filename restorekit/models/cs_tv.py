@@ -31,11 +31,11 @@ class CsTvSettings:
 
 
 class CsTv(KspaceNetwork):
-    """Split Bregman of k-space and total variation, in which z_k and P_k are those of step k of `SplitVariation`.
+    """z_k, P_k, u_k = S_k(x_k, u_{k-1}),   u_{-1} = 0,   S_k being step k of `SplitVariation`: split Bregman.
 
     Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, section 4, pixel
     reconstruction, for the energy; there each step follows a gradient, here it solves for x. The error tau is one for
-    all steps: where samples have no noise it hardly counts.
+    all steps: how large the weights w_k are says the rest.
     """
 
     def __init__(self, settings: CsTvSettings) -> None:

@@ -53,7 +53,11 @@ class SampledFourier(LinearPhysics):
         return channels_of(_inverse(complex_of(y * self._mask.to(y))))
 
     def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
-        """Z + F^-1 (F A^T (y - A z) / (S + gamma)), which a small gamma does not rob of its digits."""
+        """Z + F^-1 (F A^T (y - A z) / (S + gamma)), which a small gamma does not rob of its digits.
+
+        gamma may differ from frequency to frequency, as [B, 1, H, W], which weighs the squares of F (x - z); for images
+        known to be real it is the same at opposite frequencies.
+        """
         weight = gamma[:, 0] if isinstance(gamma, Tensor) and gamma.ndim == 4 else gamma
         correction = _fourier(self.A_adjoint(y - self.A(z))) / (self.spectrum.to(z) + weight)
         return z + channels_of(_inverse(correction))[:, : z.shape[1]]

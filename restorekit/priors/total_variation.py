@@ -49,14 +49,13 @@ def slopes_spectrum(like: Tensor) -> Tensor:
 
 
 class SplitVariation(nn.Module):
-    """One step of split Bregman down total variation, sum_d ||D_d x||, with learned numbers for every step k:
+    """One step of split Bregman down total variation, sum_dj w_d |(D_d x)_j|, with learned numbers for every step k:
 
         v_d = prox of t_k |.| at D_d x + u_d,   u_d <- u_d + m_k (D_d x - v_d)
         z = argmin_z  sum_d w_kd ||D_d z - v_d + u_d||^2 + epsilon ||z - x||^2
 
-    w_kd the weight of direction d, t_k = theta_k (level + n sigma), m_k how much of what was taken away is remembered;
-    w and theta are stored at knots of the level. What v_d lacks of a slope comes back only where the data ask for it,
-    and z is exact, so that few steps go far.
+    w_kd the weight of direction d, t_k = max(0, theta_k) (level + max(0, n) sigma), m_k the step of the dual, 1 in
+    split Bregman; w and theta are stored at knots of the level. z is exact, so that few steps go far.
     Source: the energy is that of Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding,
     table 1; the steps those of Goldstein and Osher, The Split Bregman Method for L1-Regularized Problems, 2009.
     """

@@ -282,6 +282,8 @@ def test_evaluation(run, model):
     assert len(found) == 6
     for level in ("radial:0.4", "mask"):
         assert found["tv", level] > found["zero-filling", level]
+    levels = {entry["mask"]: entry["level"] for entry in record["results"]}
+    assert levels == {"radial:0.4": 40, "mask": round(100 * mask().mean())}
     assert run("eval", "cs-mri", "--data", "data", "--model", model).code == 2
 
 

@@ -68,6 +68,13 @@ def test_what_was_measured_of_another_model_is_refused(weights: Path, tmp_path: 
     assert weights.read_bytes() == before
 
 
+def test_evaluations_of_the_first_version_tell_the_level_by_the_axis_alone(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    results = [{"method": "tiny (best)", "sigma": 15, "psnr": 31.0, "ssim": 0.9}]
+    path.write_text(json.dumps({"task": "denoise", "axis": "sigma", "dataset": "bsd68", "results": results}))
+    assert Measurement("bsd68", 15, "best", 31.0, 0.9) in record_measurements(weights, path).measured
+
+
 def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     results = [

@@ -51,6 +51,25 @@ def test_a_small_weight_of_the_prior_keeps_float32_exact(operator):
     torch.testing.assert_close(single.double(), double, rtol=0, atol=2e-3)
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("operator", [SampledFourier, SampledFourierOfReal])
+def test_each_frequency_may_have_a_weight_of_its_own(operator, size):
+    generator = torch.Generator().manual_seed(0)
+    physics = operator(random_mask(size))
+    channels = 1 if operator is SampledFourierOfReal else 2
+    x, z = (torch.randn(2, channels, *size, dtype=torch.float64, generator=generator) for _ in range(2))
+    weight = 0.1 + torch.rand(2, 1, *size, dtype=torch.float64, generator=generator)
+    weight = weight + weight.flip((2, 3)).roll((1, 1), (2, 3))
+    y = physics.A(x)
+
+    def energy(image):
+        misfit = (physics.A(image) - y).square().sum()
+        changed = complex_of(image - z)
+        return misfit + (weight[:, 0] * torch.fft.fft2(changed, norm="ortho").abs().square()).sum()
+
+    assert torch.func.grad(energy)(physics.prox_l2(z, y, weight)).abs().max() < 1e-12
+
+
 def test_noise_is_in_the_samples_alone():
     mask = random_mask((32, 32))
     physics = SampledFourier(mask)

@@ -6,6 +6,7 @@ import pytest
 import restorekit
 from restorekit.errors import TrainingError, UsageError
 from restorekit.models import build
+from restorekit.models.cs_network import KspaceNetwork
 from restorekit.train import load_recipe, recipe_names
 
 
@@ -15,7 +16,8 @@ def test_every_recipe_in_the_package_is_whole(name: str) -> None:
     assert recipe.name == name
     network = build(recipe.architecture, recipe.settings)
     uncovered = (recipe.data.crop - network.patch_size) % max(recipe.data.strides)
-    assert uncovered <= recipe.data.margin
+    # Patches of what is periodic begin anew on the other side.
+    assert uncovered <= recipe.data.margin or isinstance(network, KspaceNetwork)
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).warm_start])
