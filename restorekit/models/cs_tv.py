@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from restorekit.models.cs_network import Estimate, KspaceNetwork
 from restorekit.models.settings import SettingsReader
-from restorekit.priors.total_variation import NEIGHBOURS, SplitVariation, slopes_spectrum
+from restorekit.priors.total_variation import NEIGHBOURS, SplitVariation
+from restorekit.slopes import slopes_spectra
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class CsTv(KspaceNetwork):
 
         def estimate(k: int, x: Tensor) -> Estimate:
             nonlocal state
-            dual, spectra = state or (x.new_zeros(len(NEIGHBOURS), *x.shape), slopes_spectrum(x))
+            dual, spectra = state or (x.new_zeros(len(NEIGHBOURS), *x.shape), slopes_spectra(x, NEIGHBOURS))
             numbers = weights[k], thresholds[k], self.variation.memory[k]
             z, dual, certainty = self.variation(x, dual, spectra, *numbers)
             state = dual, spectra

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from restorekit.knots import KnotInterpolation
+from restorekit.slopes import slopes_adjoint, slopes_of
 
 NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 """Rows down and columns to the right, to one of each two opposite pixels around one."""
@@ -24,28 +23,6 @@ def shrunk(slopes: Tensor, threshold: Tensor) -> Tensor:
     """
     length = slopes.square().sum(-3, keepdim=True).clamp_min(1e-12).sqrt()
     return slopes * (1 - threshold / length).clamp_min(0)
-
-
-def slopes_of(x: Tensor) -> Tensor:
-    """D x: x_{j+d} - x_j for each direction d of `NEIGHBOURS`, [B, C, H, W] -> [4, B, C, H, W].
-
-    Pixels beyond the border are those of the opposite side.
-    """
-    return torch.stack([x.roll((-down, -right), (-2, -1)) - x for down, right in NEIGHBOURS])
-
-
-def slopes_adjoint(slopes: Tensor) -> Tensor:
-    """D^T v, [4, B, C, H, W] -> [B, C, H, W]."""
-    parts = zip(NEIGHBOURS, slopes, strict=True)
-    return torch.stack([slope.roll((down, right), (-2, -1)) - slope for (down, right), slope in parts]).sum(0)
-
-
-def slopes_spectrum(like: Tensor) -> Tensor:
-    """The spectrum of D_d^T D_d for each direction d, [4, H, W], for images like [..., H, W]."""
-    height, width = like.shape[-2:]
-    down, right = (2 * math.pi * torch.arange(side, dtype=torch.float64) / side for side in (height, width))
-    turned = [d * down[:, None] + r * right for d, r in NEIGHBOURS]
-    return torch.stack([2 - 2 * phase.cos() for phase in turned]).to(like)
 
 
 class SplitVariation(nn.Module):
@@ -85,13 +62,13 @@ class SplitVariation(nn.Module):
         """From x [B, C, H, W] and u [4, B, C, H, W] to z, the next u, and sum_d w_d D_d^T D_d + epsilon in Fourier
         space, [B, 1, H, W].
 
-        spectra: `slopes_spectrum` of x. weights, threshold, memory: of one step.
+        spectra: `slopes_spectra` of x. weights, threshold, memory: of one step.
         """
-        slopes = slopes_of(x)
+        slopes = slopes_of(x, NEIGHBOURS)
         kept = shrunk(slopes + dual, threshold)
         dual = dual + memory * (slopes - kept)
         spectrum = (weights[..., 0] * spectra[:, None]).sum(0)[:, None] + INERTIA
         # z - x, since the image is far larger than what changes.
-        missed = slopes_adjoint(weights * (kept - dual - slopes))
+        missed = slopes_adjoint(weights * (kept - dual - slopes), NEIGHBOURS)
         change = torch.fft.irfft2(torch.fft.rfft2(missed) / spectrum[..., : x.shape[-1] // 2 + 1], s=x.shape[-2:])
         return x + change, dual, spectrum

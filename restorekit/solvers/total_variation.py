@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from restorekit.slopes import slopes_adjoint, slopes_of, slopes_spectra
+
+NEXT = ((1, 0), (0, 1))
+"""To the next row and the next column."""
 
 
 def total_variation(
@@ -33,39 +37,16 @@ def total_variation(
     Source: Goldstein and Osher, The Split Bregman Method for L1-Regularized Problems, 2009, section 4 (MRI).
     """
     # Where no frequency zero was measured, nothing settles the mean: it stays zero.
-    system = (spectrum + penalty * _laplacian(adjoint)).clamp_min(1e-9)
+    system = (spectrum + penalty * slopes_spectra(adjoint, NEXT).sum(0)).clamp_min(1e-9)
     x = adjoint
     dual = torch.zeros_like(torch.stack((x, x)))
     for _ in range(iterations):
-        slopes = _gradient(x) + dual
+        slopes = slopes_of(x, NEXT) + dual
         length = slopes.abs().square().sum((0, 2), keepdim=True).sqrt().clamp_min(1e-12)
         kept = slopes * (1 - lmbda / (penalty * length)).clamp_min(0)
         dual = slopes - kept
-        solved = torch.fft.ifft2(torch.fft.fft2(adjoint + penalty * _gradient_adjoint(kept - dual)) / system)
+        solved = torch.fft.ifft2(torch.fft.fft2(adjoint + penalty * slopes_adjoint(kept - dual, NEXT)) / system)
         x = solved if adjoint.is_complex() else solved.real
         if watch is not None:
             watch(x)
     return x
-
-
-def _gradient(x: Tensor) -> Tensor:
-    """Differences to the next row and the next column, [2, ...]."""
-    return torch.stack((x.roll(-1, -2) - x, x.roll(-1, -1) - x))
-
-
-def _gradient_adjoint(slopes: Tensor) -> Tensor:
-    down, across = slopes
-    summed: Tensor = down.roll(1, -2) - down + across.roll(1, -1) - across
-    return summed
-
-
-def _laplacian(like: Tensor) -> Tensor:
-    """The spectrum of grad^T grad, [H, W]."""
-    height, width = like.shape[-2:]
-    down, across = (
-        2 - 2 * torch.cos(2 * math.pi * torch.arange(side, device=like.device, dtype=torch.float64) / side)
-        for side in (height, width)
-    )
-    spectrum: Tensor = down[:, None] + across
-    converted: Tensor = spectrum.to(like.real.dtype)
-    return converted
