@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,10 @@ def encode_jpeg(picture: Picture, metadata: Metadata, quality: int | None = None
     return file.getvalue()
 
 
-def recompress(pixels: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:
+def recompress(pixels: npt.NDArray[np.uint8], quality: int | Sequence[int]) -> npt.NDArray[np.uint8]:
     """What a JPEG of that quality makes of an image: [H, W] or [H, W, 3], compressed with 4:2:0 colour and decoded.
+
+    Instead of a quality a table may be given, 64 quantisation steps row by row.
 
     Raises:
         UnsupportedImageError: a side of more than 65500 pixels.
@@ -43,7 +46,11 @@ def recompress(pixels: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.ui
     if max(pixels.shape[:2]) > most:
         raise UnsupportedImageError(f"JPEG holds at most {most} pixels a side")
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    if isinstance(quality, int):
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    else:
+        # Pillow scales given tables, too, and at quality 50 by one.
+        Image.fromarray(pixels).save(file, "JPEG", quality=50, subsampling="4:2:0", qtables=[list(quality)])
     file.seek(0)
     with JpegImageFile(file) as image:
         return np.array(image)

@@ -18,12 +18,8 @@ from restorekit.zoo import LoadedModel
 
 TASK = "deblock"
 
-_CHROMA_SHARE = 0.8
-"""Of the level of luma at the same quality: chroma is smoother and errs less. Of 0.6, 0.8 and 1 the best on average
-over qualities 10 to 95 of four training photographs, which were halved in size so that their chroma is not that of the
-JPEGs they come from."""
-_CHROMA_ERROR = 0.35
-"""Of the same level, what restored chroma is taken to err by; 0.25 and 0.5 do as well."""
+_CHROMA_ERROR = 0.44
+"""Of the level of chroma, what is left of its error when it is restored; 0.3 and 0.6 do as well."""
 
 
 class Deblock:
@@ -64,10 +60,10 @@ class Deblock:
         reports = [report]
         # Where it is not known, colour at full resolution must not be lost.
         subsampling = (1, 1) if coding is None else coding.subsampling
-        chroma_level = error_level(chroma_quality)
+        chroma_level = error_level(chroma_quality, chroma=True)
         for index in range(1, len(planes)):
             stored = shrink(planes[index], subsampling)
-            stored, report = self._run(stored, _CHROMA_SHARE * chroma_level)
+            stored, report = self._run(stored, chroma_level)
             planes[index] = enlarge_guided(stored, planes[0], subsampling, _CHROMA_ERROR * chroma_level)
             reports.append(report)
         restored = Restored(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restorekit.errors import DatasetError, ImageError
-from restorekit.image import read_picture, supported_suffixes
+from restorekit.image import Picture, read_picture, supported_suffixes
 from restorekit.image.mri import SLICES_SUFFIX, read_slices
+from restorekit.physics.jpeg import rgb_to_ycbcr
+from restorekit.restore.chroma import shrink
 from restorekit.train.degradation import LEVELS
 
 COMPLEX, COLOUR = 2, 3
@@ -22,36 +24,53 @@ COMPLEX, COLOUR = 2, 3
 
 @dataclass(frozen=True)
 class Split:
-    """Images [C, H, W] as lists for training and validation: uint8, or float16 what comes from complex slices."""
+    """Images [C, H, W] as lists for training and validation: uint8, or float16 what comes from complex slices.
+
+    chroma: Cb and Cr of those for training, [1, H / 2, W / 2], where they were asked for.
+    """
 
     training: list[Tensor]
     validation: list[Tensor]
+    chroma: list[Tensor] = field(default_factory=list)
 
 
-def load_split(folder: Path, channels: int, least_size: int, validation_every: int) -> Split:
+def load_split(folder: Path, channels: int, least_size: int, validation_every: int, *, chroma: bool = False) -> Split:
     """Read every picture and slice under `folder`; the first and every `validation_every`-th are for validation.
 
     Colour images become grey (luma of ITU-R BT.601) for a grey model, complex slices their magnitude; grey images
-    cannot train a colour model. For a model of complex images, pictures have an imaginary part of zero.
+    cannot train a colour model. For a model of complex images, pictures have an imaginary part of zero. With `chroma`
+    Cb and Cr are kept as well, as JPEG most often stores them: means over 2x2 pixels.
 
     Raises:
-        DatasetError: no folder, nothing readable in it, too few or too small pictures.
+        DatasetError: no folder, nothing readable in it, too few or too small pictures, or none that has chroma.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of training images")
     suffixes = {*supported_suffixes, SLICES_SUFFIX}
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    images = []
+    images: list[Tensor] = []
+    planes: list[Tensor] = []
     for path in paths:
-        found = _slices(path, channels) if path.suffix.lower() == SLICES_SUFFIX else [_picture(path, channels)]
-        images += [image for image in found if min(image.shape[1:]) >= least_size]
+        if path.suffix.lower() == SLICES_SUFFIX:
+            images += _large_enough(_slices(path, channels), least_size)
+            continue
+        picture = _read(path)
+        if chroma and len(images) % validation_every:
+            planes += _large_enough(_chroma(picture), least_size)
+        images += _large_enough([_as_image(picture, channels, path)], least_size)
     validation = images[::validation_every]
     training = [image for index, image in enumerate(images) if index % validation_every]
     if not training:
         raise DatasetError(
             f"{folder} holds {len(images)} usable pictures of at least {least_size} pixels a side; training needs two"
         )
-    return Split(training, validation)
+    if chroma and not planes:
+        raise DatasetError(f"{folder} holds no colour pictures large enough to learn chroma from")
+    return Split(training, validation, planes)
+
+
+def _large_enough(images: Sequence[Tensor], least_size: int) -> list[Tensor]:
+    return [image for image in images if min(image.shape[1:]) >= least_size]
 
 
 def _slices(path: Path, channels: int) -> list[Tensor]:
@@ -64,11 +83,21 @@ def _slices(path: Path, channels: int) -> list[Tensor]:
     return list((parts if channels == COMPLEX else parts.float().norm(dim=1, keepdim=True)).to(torch.float16))
 
 
-def _picture(path: Path, channels: int) -> Tensor:
+def _read(path: Path) -> Picture:
     try:
-        picture = read_picture(path)
+        return read_picture(path)
     except ImageError as error:
         raise DatasetError(f"a training image cannot be used: {error}") from error
+
+
+def _chroma(picture: Picture) -> list[Tensor]:
+    if picture.is_grey:
+        return []
+    planes = np.moveaxis(rgb_to_ycbcr(picture.to_float())[..., 1:], 2, 0)
+    return [_in_8_bits(torch.from_numpy(shrink(plane, (2, 2)))[None]) for plane in planes]
+
+
+def _as_image(picture: Picture, channels: int, path: Path) -> Tensor:
     image = _as_channels(picture.to_float(), COLOUR if channels == COLOUR else 1, path)
     return torch.cat((image, torch.zeros_like(image))) if channels == COMPLEX else image
 
@@ -80,6 +109,10 @@ def _as_channels(pixels: np.ndarray, channels: int, path: Path) -> Tensor:
         raise DatasetError(f"training image {path} is grey, and a colour model learns from colour images only")
     image = torch.from_numpy(np.ascontiguousarray(pixels))
     image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
+    return _in_8_bits(image)
+
+
+def _in_8_bits(image: Tensor) -> Tensor:
     return (image * LEVELS).round().clamp(0, LEVELS).to(torch.uint8).contiguous()
 
 

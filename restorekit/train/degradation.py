@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import astuple, dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from restorekit.image import recompress
 from restorekit.models import Recording
-from restorekit.physics.jpeg import error_level
+from restorekit.physics.jpeg import error_level, standard_table
 from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
 
 JPEG_BLOCK = 8
@@ -92,6 +92,7 @@ class JpegSettings:
     """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two.
 
     A share `shifted` of the crops has its blocks begin anywhere, as in a picture that was cut after it was compressed.
+    In a share `chroma` of the steps crops are of Cb or Cr at half of the size, see `ChromaJpegSettings`.
     """
 
     low: int
@@ -99,11 +100,19 @@ class JpegSettings:
     balance: float
     validation: tuple[float, ...]
     shifted: float = 0.0
+    chroma: float = 0.0
+
+    _is_chroma: ClassVar[bool] = False
 
     @property
     def level_range(self) -> tuple[float, float]:
         """Least and greatest quality factor."""
         return float(self.low), float(self.high)
+
+    @property
+    def of_chroma(self) -> ChromaJpegSettings:
+        """What the same qualities do to Cb and Cr."""
+        return ChromaJpegSettings(*astuple(self))
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
         """Each crop compressed with its own quality."""
@@ -124,15 +133,22 @@ class JpegSettings:
         levels = torch.tensor([error_level(quality) for quality in range(self.low, self.high + 1)]).log()
         return torch.gradient(levels)[0].abs()
 
-    @staticmethod
-    def _compressed(clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]]) -> Observation:
+    def _compressed(self, clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]]) -> Observation:
         pixels = (clean[:, 0] * LEVELS).round().to(torch.uint8).numpy()
         worse = []
         for crop, quality, (down, right) in zip(pixels, qualities, offsets, strict=True):
             more = np.pad(crop, ((down, 0), (right, 0)), mode="reflect")
-            worse.append(recompress(more, quality)[down:, right:])
-        level = torch.tensor([error_level(quality) for quality in qualities])
+            table = standard_table(quality, chroma=self._is_chroma).tolist()
+            worse.append(recompress(more, table)[down:, right:])
+        level = torch.tensor([error_level(quality, chroma=self._is_chroma) for quality in qualities])
         return Observation(torch.from_numpy(np.stack(worse))[:, None].float() / LEVELS, level)
+
+
+@dataclass(frozen=True)
+class ChromaJpegSettings(JpegSettings):
+    """JPEG compression of Cb or Cr at the resolution it is stored in: other tables, and less of an error."""
+
+    _is_chroma: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

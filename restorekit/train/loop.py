@@ -21,7 +21,7 @@ from restorekit.restore.engine import resolve_device
 from restorekit.train import record
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from restorekit.train.compiling import compile_module
-from restorekit.train.data import Split, load_split, random_crops
+from restorekit.train.data import Split, load_split
 from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
 from restorekit.train.initial import initialise
@@ -30,6 +30,7 @@ from restorekit.train.recipe import PRECISIONS, Recipe
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
 from restorekit.train.soap import SOAP
+from restorekit.train.sources import draw_batch, needs_chroma, sources_of
 from restorekit.train.validate import validation_psnr
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -108,7 +109,10 @@ class _Trainer:
             torch.manual_seed(recipe.seed)
             self.network = build(recipe.architecture, recipe.settings)
         least = max(round(recipe.data.crop / recipe.data.enlarge), self.network.patch_size)
-        self.split: Split = load_split(data, self.network.channels, least, recipe.data.validation_every)
+        self.split: Split = load_split(
+            data, self.network.channels, least, recipe.data.validation_every, chroma=needs_chroma(recipe)
+        )
+        self.sources = sources_of(recipe, self.split)
         self.generator = torch.Generator().manual_seed(recipe.seed + world.rank)
         self.progress = Progress(recipe.sha256)
         self.psnr_sum = self.psnr_count = 0.0
@@ -188,14 +192,13 @@ class _Trainer:
         return SOAP([group for group in groups if group["params"]], settings.betas, settings.epsilon)
 
     def _step(self) -> None:
-        data, settings = self.recipe.data, self.recipe.optimiser
+        settings, strides = self.recipe.optimiser, self.recipe.data.strides
         factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
-        clean = random_crops(self.split.training, data.crop, data.batch, self.generator, data.shrink, data.enlarge)
-        observed = self.recipe.degradation.draw(clean, self.generator)
+        clean, observed = draw_batch(self.sources, self.recipe, self.generator)
         # Every process must draw the same stride: it follows from the step alone.
-        stride = data.strides[self.progress.step % len(data.strides)]
+        stride = strides[self.progress.step % len(strides)]
         device = self.world.device
         precision = PRECISIONS[settings.precision]
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):

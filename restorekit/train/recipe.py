@@ -204,8 +204,10 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
         raise ValueError(f"loss {recipe.loss!r}: use one of {', '.join(LOSSES)}")
     if recipe.optimiser.precision not in PRECISIONS:
         raise ValueError(f"precision {recipe.optimiser.precision!r}: use one of {', '.join(PRECISIONS)}")
-    if isinstance(recipe.degradation, JpegSettings) and not 0 <= recipe.degradation.shifted <= 1:
-        raise ValueError(f"shifted {recipe.degradation.shifted}: use a share from 0 to 1")
+    if isinstance(recipe.degradation, JpegSettings):
+        for name, share in (("shifted", recipe.degradation.shifted), ("chroma", recipe.degradation.chroma)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} {share}: use a share from 0 to 1")
     if not 0 < recipe.data.shrink <= 1:
         raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
     if not 1 <= recipe.data.enlarge < math.inf:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from restorekit.errors import UnsupportedImageError
 from restorekit.image import Metadata, Picture, encode_picture, read_picture, recompress
-from restorekit.physics.jpeg import quality_of
+from restorekit.physics.jpeg import quality_of, standard_table
 
 
 def jpeg(*shape, **options):
@@ -45,6 +45,12 @@ def test_recompress_is_what_a_file_of_that_quality_shows(shape):
     data = encode_picture(Picture(pixels, Metadata("png")), "jpeg", jpeg_quality=20)
     assert np.array_equal(recompress(pixels, 20), read_picture(data).pixels)
     assert quality_of(read_picture(data).metadata.jpeg.luma) == 20
+
+
+@pytest.mark.parametrize("quality", [5, 50, 95])
+def test_recompress_takes_a_table_for_a_quality(quality):
+    pixels = files.noise(33, 17)
+    assert np.array_equal(recompress(pixels, standard_table(quality).tolist()), recompress(pixels, quality))
 
 
 def test_a_picture_too_wide_for_jpeg_is_refused():

@@ -51,6 +51,7 @@ def test_the_error_level_is_about_the_error_of_a_photograph():
     for quality in (10, 20, 40, 80):
         error = np.asarray(compressed(image, quality=quality), float) - image
         assert error_level(quality) * 255 == pytest.approx(np.sqrt(np.mean(error**2)), rel=0.4)
+        assert error_level(quality, chroma=True) < error_level(quality)
     levels = [error_level(quality) for quality in range(1, 101)]
     assert sorted(levels, reverse=True) == levels
     assert levels[-1] > 0

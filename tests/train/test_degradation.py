@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from restorekit.image import recompress
-from restorekit.physics.jpeg import error_level
+from restorekit.physics.jpeg import error_level, standard_table
 from restorekit.train.degradation import JpegSettings, MosaicSettings, NoiseSettings, random_levels
 
 
@@ -40,6 +40,17 @@ def test_jpeg_crops_are_those_of_their_quality() -> None:
     expected = recompress((clean[0, 0] * 255).round().byte().numpy(), 10)
     assert np.array_equal((observed.images[0, 0] * 255).round().byte().numpy(), expected)
     assert torch.allclose(observed.level, torch.full((4,), error_level(10)))
+
+
+def test_chroma_has_its_own_tables_and_level() -> None:
+    clean = crops(1)
+    settings = JpegSettings(low=5, high=95, balance=1.2, validation=(10,), shifted=0.25, chroma=0.5).of_chroma
+    assert (settings.low, settings.high, settings.shifted) == (5, 95, 0.25)
+    observed = settings.at(clean, 10, seeded())
+    table = standard_table(10, chroma=True).tolist()
+    expected = recompress((clean[0, 0] * 255).round().byte().numpy(), table)
+    assert np.array_equal((observed.images[0, 0] * 255).round().byte().numpy(), expected)
+    assert torch.allclose(observed.level, torch.full((4,), error_level(10, chroma=True)))
 
 
 def test_a_share_of_jpeg_crops_was_cut_after_it_was_compressed() -> None:

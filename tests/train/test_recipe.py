@@ -129,6 +129,11 @@ def test_a_base_that_does_not_fit_is_refused(
             "[jpeg]\nlow = 5\nhigh = 75\nshifted = 2\n",
             "shifted 2: use a share",
         ),
+        (
+            "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n",
+            "[jpeg]\nlow = 5\nhigh = 75\nchroma = -1\n",
+            "chroma -1: use a share",
+        ),
     ],
 )
 def test_a_precision_or_a_size_that_there_is_not_is_refused(

@@ -1,0 +1,50 @@
+"""Where the crops of a step come from, and what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from restorekit.models import Recording
+from restorekit.train.data import Split, random_crops
+from restorekit.train.degradation import Degradation, JpegSettings, Observation
+from restorekit.train.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images [C, H, W] that crops are cut from, what degrades them, and the share of the steps that are given to it."""
+
+    images: Sequence[Tensor]
+    degradation: Degradation
+    share: float
+
+
+def needs_chroma(recipe: Recipe) -> bool:
+    """Whether a recipe is for JPEG and asks for chroma as well."""
+    return isinstance(recipe.degradation, JpegSettings) and recipe.degradation.chroma > 0
+
+
+def sources_of(recipe: Recipe, split: Split) -> tuple[Source, ...]:
+    """The training images; where a recipe for JPEG asks for it, their chroma as well."""
+    degradation = recipe.degradation
+    if isinstance(degradation, JpegSettings) and degradation.chroma:
+        luma = Source(split.training, degradation, 1 - degradation.chroma)
+        return luma, Source(split.chroma, degradation.of_chroma, degradation.chroma)
+    return (Source(split.training, degradation, 1.0),)
+
+
+def draw_batch(
+    sources: Sequence[Source], recipe: Recipe, generator: torch.Generator
+) -> tuple[Tensor, Observation | Recording]:
+    """Clean crops [B, C, H, W], all of one source, and what is observed of them."""
+    data = recipe.data
+    source = sources[0]
+    if len(sources) > 1:
+        shares = torch.tensor([source.share for source in sources])
+        source = sources[int(torch.multinomial(shares, 1, generator=generator))]
+    clean = random_crops(source.images, data.crop, data.batch, generator, data.shrink, data.enlarge)
+    return clean, source.degradation.draw(clean, generator)

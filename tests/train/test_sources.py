@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import torch
+
+from restorekit.physics.jpeg import error_level
+from restorekit.train.data import Split
+from restorekit.train.degradation import Observation
+from restorekit.train.recipe import load_recipe
+from restorekit.train.sources import draw_batch, needs_chroma, sources_of
+
+NOISE = "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n"
+
+
+def test_a_share_of_the_steps_sees_chroma_at_the_level_of_chroma(recipe_file: Path) -> None:
+    """Luma is dark here, and chroma bright."""
+    jpeg = "[jpeg]\nlow = 20\nhigh = 21\nchroma = 0.25\n"
+    recipe_file.write_text(recipe_file.read_text().replace(NOISE, jpeg))
+    recipe = load_recipe(str(recipe_file))
+    assert needs_chroma(recipe)
+    dark, bright = torch.full((1, 24, 24), 20, dtype=torch.uint8), torch.full((1, 20, 20), 200, dtype=torch.uint8)
+    sources = sources_of(recipe, Split([dark], [dark], [bright]))
+    generator = torch.Generator().manual_seed(0)
+    seen = []
+    for _ in range(400):
+        clean, observed = draw_batch(sources, recipe, generator)
+        assert isinstance(observed, Observation)
+        chroma = bool((clean > 0.5).all())
+        assert chroma or bool((clean < 0.5).all())
+        levels = torch.tensor([error_level(quality, chroma=chroma) for quality in (20, 21)])
+        assert bool(torch.isin(observed.level, levels).all())
+        seen.append(chroma)
+    assert 0.2 < sum(seen) / len(seen) < 0.3
+
+
+def test_one_source_draws_nothing_more_than_its_crops(recipe_file: Path) -> None:
+    recipe = load_recipe(str(recipe_file))
+    image = torch.arange(24 * 24).remainder(256).to(torch.uint8).reshape(1, 24, 24)
+    sources = sources_of(recipe, Split([image], [image]))
+    assert not needs_chroma(recipe)
+    assert [source.share for source in sources] == [1.0]
+    clean, _ = draw_batch(sources, recipe, torch.Generator().manual_seed(0))
+    assert clean.shape == (2, 1, 17, 17)
