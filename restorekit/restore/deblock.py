@@ -12,7 +12,7 @@ from restorekit.physics.jpeg import error_level, quality_of, rgb_to_ycbcr, scale
 from restorekit.restore.batch import Restored
 from restorekit.restore.case import Case
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import Plane, enlarge_guided, shrink
+from restorekit.restore.chroma import Plane, enlarge_guided, stored
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
 from restorekit.zoo import LoadedModel
 
@@ -62,9 +62,9 @@ class Deblock:
         subsampling = (1, 1) if coding is None else coding.subsampling
         chroma_level = error_level(chroma_quality, chroma=True)
         for index in range(1, len(planes)):
-            stored = shrink(planes[index], subsampling)
-            stored, report = self._run(stored, chroma_level)
-            planes[index] = enlarge_guided(stored, planes[0], subsampling, _CHROMA_ERROR * chroma_level)
+            samples = stored(planes[index], subsampling)
+            samples, report = self._run(samples, chroma_level)
+            planes[index] = enlarge_guided(samples, planes[0], subsampling, _CHROMA_ERROR * chroma_level)
             reports.append(report)
         restored = Restored(
             picture.with_float(planes[0] if picture.is_grey else ycbcr_to_rgb(np.dstack(planes))),

@@ -12,36 +12,53 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
 
 from restorekit.train import Recipe, load_recipe
+from restorekit.train.degradation import LEVELS, NoiseSettings
 from tests.benchmarks.conditions import SPARSE_CODING
 from tests.benchmarks.runs import print_rows, shortened, train, write_rows
 
+
+@dataclass(frozen=True)
+class Variant:
+    """Settings by which a variant differs from the recipe, and the one noise level it learns, where it is for one."""
+
+    settings: Mapping[str, object]
+    sigma: float | None = None
+
+
 PLAIN: Mapping[str, object] = {"feedback": False, "gains": False}
 
-VARIANTS: Mapping[str, Mapping[str, object]] = {
-    "SC": {**PLAIN, "prior": "sparse", "refresh": [], "peers": 0},
-    "GroupSC, no update": {**PLAIN, "refresh": [3]},
-    "GroupSC": PLAIN,
-    "CSR": {**PLAIN, "prior": "centralised"},
-    "GroupSC + Var": {"gains": False},
-    "GroupSC + Var, gains": {},
-    "SC + Var": {"prior": "sparse", "peers": 0, "gains": False},
-    "SC, gains": {"prior": "sparse", "refresh": [], "peers": 0, "feedback": False},
+VARIANTS: Mapping[str, Variant] = {
+    "SC": Variant({**PLAIN, "prior": "sparse", "refresh": [], "peers": 0}),
+    "GroupSC, no update": Variant({**PLAIN, "refresh": [3]}),
+    "GroupSC": Variant(PLAIN),
+    "CSR": Variant({**PLAIN, "prior": "centralised"}),
+    "GroupSC + Var": Variant({"gains": False}),
+    "GroupSC + Var, gains": Variant({}),
+    "GroupSC + Var, one knot": Variant({"gains": False, "knots": [25 / LEVELS]}),
+    **{f"GroupSC + Var, sigma {sigma} alone": Variant({"gains": False}, sigma) for sigma in (5, 15, 25, 50)},
+    "SC + Var": Variant({"prior": "sparse", "peers": 0, "gains": False}),
+    "SC, gains": Variant({"prior": "sparse", "refresh": [], "peers": 0, "feedback": False}),
 }
-"""Settings by which a variant differs from the recipe. Without update, similar patches are compared once."""
+"""Without update, similar patches are compared once; with one knot nothing depends on sigma."""
 
 
 def variant_of(recipe: Recipe, name: str, steps: int) -> Recipe:
     """The recipe with the settings of a variant, over `steps` steps from sparse coding alone."""
-    settings = {**recipe.settings, **VARIANTS[name]}
+    variant = VARIANTS[name]
+    settings = {**recipe.settings, **variant.settings}
     start = SPARSE_CODING[1 if settings["channels"] == 1 else 3]
-    return shortened(replace(recipe, settings=MappingProxyType(settings), warm_start=start), steps)
+    noise = recipe.degradation
+    if variant.sigma is not None and isinstance(noise, NoiseSettings):
+        noise = replace(noise, low=variant.sigma, high=variant.sigma, validation=(variant.sigma,))
+    changed = replace(recipe, settings=MappingProxyType(settings), warm_start=start, degradation=noise)
+    return shortened(changed, steps)
 
 
 def main() -> None:

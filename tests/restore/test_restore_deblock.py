@@ -10,10 +10,10 @@ from PIL import Image
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture, read_picture
 from restorekit.metrics import psnr
-from restorekit.physics.jpeg import error_level, rgb_to_ycbcr
+from restorekit.physics.jpeg import error_level, rgb_to_ycbcr, ycbcr_to_rgb
 from restorekit.restore import deblock
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import enlarge_guided, shrink
+from restorekit.restore.chroma import enlarge_guided, shrink, stored
 from restorekit.restore.deblock import TASK, Deblock, DeblockArray
 from restorekit.restore.engine import RunReport, RunSettings
 from restorekit.zoo import LoadedModel
@@ -51,6 +51,22 @@ def discs():
     y, x = np.mgrid[:65, :67]
     disc = ((x % 22 - 11) ** 2 + (y % 22 - 11) ** 2 < 60)[..., None]
     return np.where(disc, np.uint8([200, 60, 40]), np.uint8([40, 90, 120]))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 67), (2, 5), (1, 1)])
+@pytest.mark.parametrize(("subsampling", "factors"), [("4:2:0", (2, 2)), ("4:2:2", (2, 1)), ("4:4:4", (1, 1))])
+def test_what_a_jpeg_stored_of_chroma_is_found_again(size, subsampling, factors):
+    """Random samples of chroma, saved with steps of 1: what is found is theirs but for rounding."""
+    across, down = factors
+    rows, columns = -(-size[0] // down), -(-size[1] // across)
+    samples = np.random.default_rng(0).uniform(0.4, 0.6, (2, rows, columns)).astype(np.float32)
+    planes = samples.repeat(down, 1).repeat(across, 2)[:, : size[0], : size[1]]
+    rgb = ycbcr_to_rgb(np.dstack([np.full(size, 0.5, np.float32), *planes]))
+    decoded = jpeg(np.rint(255 * rgb).astype(np.uint8), quality=100, subsampling=subsampling)
+    for index, expected in enumerate(samples):
+        found = stored(rgb_to_ycbcr(decoded.to_float())[..., 1 + index], factors)
+        assert np.sqrt(np.mean((found - expected) ** 2)) < 1 / 255
+        assert np.abs(found - expected).max() < 3 / 255
 
 
 @pytest.mark.parametrize(("subsampling", "shape"), [("4:4:4", (65, 67)), ("4:2:2", (65, 34)), ("4:2:0", (33, 34))])
