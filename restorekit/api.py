@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -126,10 +127,12 @@ def deblock(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    if not isinstance(quality_factor, int):
-        raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}")
+    try:
+        whole = operator.index(quality_factor)
+    except TypeError:
+        raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}") from None
     settings = _settings(quality, device, tile)
-    return _restore(image, deblocking.Deblock(quality_factor, ModelChoice(deblocking.TASK, model), settings))
+    return _restore(image, deblocking.Deblock(whole, ModelChoice(deblocking.TASK, model), settings))
 
 
 def deblur(

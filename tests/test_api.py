@@ -116,6 +116,7 @@ def test_deblocking_keeps_shape_and_type(models: dict[int, zoo.LoadedModel], sha
     assert not np.array_equal(strong, weak)
     tensor = torch.from_numpy(np.moveaxis(compressed, -1, 0) if len(shape) == 3 else compressed)
     assert restorekit.deblock(tensor, 10, model=model).shape == tensor.shape
+    np.testing.assert_array_equal(restorekit.deblock(compressed, np.int64(10), model=model, tile=16), strong)
     for quality in (0, 101, 10.5, "10", None):
         with pytest.raises(UsageError, match="from 1 to 100"):
             restorekit.deblock(compressed, quality, model=model)

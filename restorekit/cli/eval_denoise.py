@@ -36,6 +36,12 @@ def eval_denoise(
         ),
     ] = None,
     seed: NoiseSeed = 0,
+    blind: Annotated[
+        bool,
+        typer.Option(
+            "--blind", help="Let models estimate the noise level of each image, as `denoise --sigma auto` does."
+        ),
+    ] = False,
 ) -> None:
     """Add seeded noise to clean images, remove it by each method, and compare: PSNR, SSIM and speed.
 
@@ -47,7 +53,7 @@ def eval_denoise(
 
     def make_method(models: ModelChoice, settings: RunSettings) -> Method[float]:
         check_sigmas(levels, models)
-        return DenoiseArray(models, settings)
+        return DenoiseArray(models, settings, blind)
 
     baselines = [baseline(name) for name in against or []]
     run_evaluation(options, messages, GaussianNoise(levels), baselines, make_method, seed=seed)

@@ -97,6 +97,8 @@ def info(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace IMG if it exists.")] = False,
 ) -> None:
     """Show everything on a model's card."""
+    from restorekit.cli.console import make_console
+    from restorekit.image import show_path
     from restorekit.zoo import locate, read_card
 
     if overwrite and atoms is None:
@@ -105,12 +107,12 @@ def info(
     card = read_card(file.path)
     if atoms is not None:
         _draw_atoms(file.path, atoms, overwrite=overwrite)
+        if not messages.quiet:
+            make_console(stderr=True).print(f"{show_path(atoms)}: the atoms of {card.name}", soft_wrap=True)
     if as_json:
         _print_json(_document(card, file.path))
         return
     from rich.table import Table
-
-    from restorekit.cli.console import make_console
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")

@@ -9,6 +9,7 @@ import numpy as np
 from restorekit.image.picture import Picture, Pixels
 
 _SWAPS_AXES = (5, 6, 7, 8)
+_INVERSES = {6: 8, 8: 6}
 
 
 def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
@@ -18,12 +19,17 @@ def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
         dpi = dpi[::-1]
     if jpeg is not None and orientation in _SWAPS_AXES:
         jpeg = replace(jpeg, subsampling=jpeg.subsampling[::-1])
-    alpha = None if picture.alpha is None else _turn(picture.alpha, orientation)
-    metadata = replace(picture.metadata, exif=exif, dpi=dpi, jpeg=jpeg)
-    return replace(picture, pixels=_turn(picture.pixels, orientation), alpha=alpha, metadata=metadata)
+    alpha = None if picture.alpha is None else turn(picture.alpha, orientation)
+    metadata = replace(picture.metadata, exif=exif, dpi=dpi, jpeg=jpeg, orientation=orientation)
+    return replace(picture, pixels=turn(picture.pixels, orientation), alpha=alpha, metadata=metadata)
 
 
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
+def turn_back(pixels: Pixels, orientation: int) -> Pixels:
+    """Pixels as the file has them, given them upright: the inverse of `turn`."""
+    return turn(pixels, _INVERSES.get(orientation, orientation))
+
+
+def turn(pixels: Pixels, orientation: int) -> Pixels:
     """Exif 2.32, tag 0x0112: where the stored row 0 and column 0 lie in the picture as it is to be seen."""
     if orientation in _SWAPS_AXES:
         pixels = pixels.swapaxes(0, 1)

@@ -52,6 +52,7 @@ class Metadata:
     the `Exif` prefix, its orientation 1. `icc`: a colour profile. `dpi`: horizontal and vertical dots an inch.
     `png_colour`: whole PNG chunks that say what the numbers mean (gamma, primaries), written back to PNG only. `jpeg`:
     how the file was compressed, if it was a JPEG. `camera`: how to develop it, if it was a camera's RAW file.
+    `orientation`: as in EXIF, 1 to 8, what the pixels have been turned by since they left the file.
     """
 
     file_format: str
@@ -61,6 +62,7 @@ class Metadata:
     png_colour: tuple[bytes, ...] = ()
     jpeg: JpegCoding | None = None
     camera: Camera | None = None
+    orientation: int = 1
 
 
 @dataclass(frozen=True, eq=False)

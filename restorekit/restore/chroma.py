@@ -15,6 +15,9 @@ _RADIUS = 1
 _SMOOTHNESS = 1e-4
 """Of radii 1 to 4 and 1e-4 to 3e-3 the best on average over qualities 10, 20 and 40 of twelve training photographs: 0.1
 to 0.2 dB of chroma's PSNR above bicubic upsampling."""
+_NOISE = 2.0
+"""Times the square of the error: so much of what the guide does not explain may be noise. With 0 to 4 chroma of twenty
+training photographs gained 0.2 dB at quality 95 and lost at most 0.08, 0.01 with 2, at 10 to 80."""
 _TINY = 1e-12
 _LINEAR = 2
 """The factor by which decoders enlarge chroma linearly, ..."""
@@ -62,12 +65,14 @@ def _unmixed(means: Plane, axis: int, odd: bool) -> Plane:
 
 
 def enlarge_guided(plane: Plane, guide: Plane, factors: tuple[int, int], error: float) -> Plane:
-    """Guided filter, and what it leaves out: x + up(w r) with x = a g + b, r = p - x', w = v / (v + error^2).
+    """Guided filter, and what it leaves out: up(x' + w r) + up(h) (x - up(x')) with x = a g + b and r = p - x'.
 
     The small plane p [h, w] is explained by the guide g [H, W], made as small (g'), in windows of 3x3 small pixels:
     a = cov(g', p) / (var(g') + eps), b = mean(p) - a mean(g'). Averaged over the windows and enlarged bilinearly they
-    let edges of the guide become edges of x [H, W]. What p has and x, made as small (x'), has not is added as far as
-    its mean square v around a pixel is beyond the square of the RMS error that p is taken to have.
+    let edges of the guide become edges of x [H, W]. What p has and x, made as small (x'), has not is added by the share
+    w = v / (v + error^2), v its mean square around a pixel and `error` the RMS error that p is taken to have. What the
+    guide shows beyond the small pixels is added by h = u / (u + max(v - 2 error^2, 0)), u = a^2 var(g'): not where
+    chroma goes its own ways.
 
     Source of the filter: He and Sun, Fast Guided Filter, 2015.
     """
@@ -77,9 +82,13 @@ def enlarge_guided(plane: Plane, guide: Plane, factors: tuple[int, int], error: 
     slope = (_mean(small * plane) - mean_guide * mean_plane) / (variance + _SMOOTHNESS)
     offset = mean_plane - slope * mean_guide
     explained = _enlarge(_mean(slope), guide.shape, factors) * guide + _enlarge(_mean(offset), guide.shape, factors)
-    rest = plane - shrink(explained, factors)
-    energy = _mean(rest * rest)
-    return explained + _enlarge(energy / (energy + error**2 + _TINY) * rest, guide.shape, factors)
+    coarse = shrink(explained, factors)
+    rest = plane - coarse
+    energy, shown = _mean(rest * rest), slope * slope * variance + _TINY
+    kept = coarse + energy / (energy + error**2 + _TINY) * rest
+    trust = _mean(shown / (shown + np.maximum(energy - _NOISE * error**2, 0)))
+    detail = explained - _enlarge(coarse, guide.shape, factors)
+    return _enlarge(kept, guide.shape, factors) + _enlarge(trust, guide.shape, factors) * detail
 
 
 def _mean(plane: NDArray[Any]) -> Plane:

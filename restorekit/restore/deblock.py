@@ -52,18 +52,19 @@ class Deblock:
         """As `__call__`, and what the network had to do with luma."""
         coding = picture.metadata.jpeg
         quality, chroma_quality = self._qualities_of(coding)
-        taken, notes = _within_range(quality, self._model)
+        taken, share, notes = _within_range(quality, self._model)
         level = error_level(taken)
         planes = [picture.to_float()] if picture.is_grey else list(np.moveaxis(rgb_to_ycbcr(picture.to_float()), 2, 0))
         compressed = planes[0]
-        planes[0], report = self._run(compressed, level)
+        planes[0], report = self._run(compressed, level, share)
         reports = [report]
         # Where it is not known, colour at full resolution must not be lost.
         subsampling = (1, 1) if coding is None else coding.subsampling
-        chroma_level = error_level(chroma_quality, chroma=True)
+        taken, share, _ = _within_range(chroma_quality, self._model)
+        chroma_level = error_level(taken, chroma=True)
         for index in range(1, len(planes)):
             samples = stored(planes[index], subsampling)
-            samples, report = self._run(samples, chroma_level)
+            samples, report = self._run(samples, chroma_level, share)
             planes[index] = enlarge_guided(samples, planes[0], subsampling, _CHROMA_ERROR * chroma_level)
             reports.append(report)
         restored = Restored(
@@ -89,8 +90,9 @@ class Deblock:
         luma = quality_of(coding.luma)
         return luma, quality_of(coding.chroma, chroma=True) if coding.chroma else luma
 
-    def _run(self, plane: Plane, level: float) -> tuple[Plane, RunReport]:
-        return restore_array(plane, level, self._model.patch_network, self._settings)
+    def _run(self, plane: Plane, level: float, share: float) -> tuple[Plane, RunReport]:
+        restored, report = restore_array(plane, level, self._model.patch_network, self._settings)
+        return plane + np.float32(share) * (restored - plane), report
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,18 @@ def _luma_of(picture: Picture) -> Plane:
     return pixels if picture.is_grey else rgb_to_ycbcr(pixels)[..., 0]
 
 
-def _within_range(quality: int, model: LoadedModel) -> tuple[float, tuple[str, ...]]:
-    """The quality factor, clipped to the model's range, and what to say about it."""
+def _within_range(quality: int, model: LoadedModel) -> tuple[float, float, tuple[str, ...]]:
+    """The quality factor, clipped to the model's range, the share of the change to make, and what to say about it.
+
+    A finer quality than the model was made for has less of an error than the network looks for. Of the change it finds,
+    error_level(quality)^2 / error_level(taken)^2 is made, as a Wiener filter would.
+    """
     low, high = model.card.level_range
     taken = min(max(quality, low), high)
     if taken == quality:
-        return taken, ()
-    return taken, (f"quality {quality} taken as {taken:g}, the nearest that {model.card.name} was made for",)
+        return taken, 1.0, ()
+    found = f"quality {quality} taken as {taken:g}, the nearest that {model.card.name} was made for"
+    if quality < taken:
+        return taken, 1.0, (found,)
+    share = (error_level(quality) / error_level(taken)) ** 2
+    return taken, share, (f"{found}, and {100 * share:.0f} % of the change made",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.image import Camera, Picture
-from restorekit.image.orientation import turn_upright
+from restorekit.image.orientation import turn, turn_back, turn_upright
 from restorekit.models import PatchNetwork
 from restorekit.physics.camera import balance_white, camera_to_srgb, decode_srgb, encode_srgb
 from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate, mirror, reconcile
@@ -60,17 +61,20 @@ class Demosaic:
         observed, pattern = self._mosaic_of(picture)
         rgb, report = demosaic_array(observed, pattern, self._model.patch_network, self._settings)
         filled, mask = _filled(observed, pattern)
-        truth_of = Picture.to_float if picture.metadata.camera is None else _no_truth
+        truth_of = _no_truth if picture.metadata.camera else _as_in_file(picture.metadata.orientation)
         stride = self._settings.quality.stride
         case = Case(self._model, INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
         return self._finished(picture, pattern, rgb, report), case
 
     def _mosaic_of(self, picture: Picture) -> tuple[NDArray[np.float32], BayerPattern]:
-        """The mosaic as the network knows mosaics: on the sRGB curve, neutral surfaces in equal values."""
+        """The mosaic as the network knows mosaics: on the sRGB curve, neutral surfaces in equal values.
+
+        A pattern is that of the pixels as the file has them, whichever way the picture is to be seen.
+        """
         _check_mosaic(picture)
         camera = picture.metadata.camera
         pattern = self._pattern_of(camera)
-        observed = picture.to_float()
+        observed = turn_back(picture.to_float(), picture.metadata.orientation)
         if camera is not None:
             observed = encode_srgb(balance_white(observed, camera.white_balance, pattern))
         return observed, pattern
@@ -79,8 +83,12 @@ class Demosaic:
         self, picture: Picture, pattern: BayerPattern, rgb: NDArray[np.float32], report: RunReport
     ) -> Restored:
         camera, notes = picture.metadata.camera, scale_notes(picture)
+        if picture.metadata.jpeg is not None:
+            notes += ("the mosaic was compressed as JPEG, which mixes its colours",)
         if camera is not None:
             rgb = encode_srgb(camera_to_srgb(decode_srgb(rgb), camera.to_srgb))
+        else:
+            rgb = turn(rgb, picture.metadata.orientation)
         metadata = replace(picture.metadata, icc=b"", camera=None)
         if picture.metadata.icc:
             notes += ("ICC profile of a grey picture left out of a colour one",)
@@ -153,6 +161,11 @@ def _filled(observed: NDArray[np.float32], pattern: BayerPattern) -> tuple[NDArr
     """A mosaic [H, W] interpolated linearly, and 1 where a value of it was observed, both [H, W, 3]."""
     filled = interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0].permute(1, 2, 0)
     return filled.numpy(), bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
+
+
+def _as_in_file(orientation: int) -> Callable[[Picture], NDArray[np.float32]]:
+    """A reference, which is upright, as the mosaic lay in its file."""
+    return lambda reference: turn_back(reference.to_float(), orientation)
 
 
 def _no_truth(reference: Picture) -> NDArray[np.float32]:

@@ -67,13 +67,9 @@ class Denoise:
 
     def _choose(self, picture: Picture) -> tuple[LoadedModel, float, tuple[str, ...]]:
         """The model for a picture, the noise level in [0, 1] and remarks. Raises ModelMismatchError if none fits."""
-        channels = 1 if picture.is_grey else 3
         if self._sigma is not None:
-            return self._models.fitting(channels, 255 * self._sigma), self._sigma, ()
-        estimate = estimate_sigma(picture.to_float())
-        model = self._models.fitting(channels, 255 * estimate)
-        sigma, found = _estimated_sigma(estimate, model)
-        return model, sigma, found
+            return self._models.fitting(1 if picture.is_grey else 3, 255 * self._sigma), self._sigma, ()
+        return _choose_blindly(picture.to_float(), self._models)
 
 
 @dataclass(frozen=True)
@@ -82,15 +78,19 @@ class DenoiseArray:
 
     models: ModelChoice
     settings: RunSettings
+    blind: bool = False
 
     @property
     def name(self) -> str:
-        """Such as `denoise-gray-sc (best)`."""
-        return self.models.name_at(self.settings.quality)
+        """Such as `denoise-gray-sc (best)`, or `denoise-gray-sc (best), blind` if it estimates the noise level."""
+        return self.models.name_at(self.settings.quality) + (", blind" if self.blind else "")
 
     def __call__(self, noisy: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
         """An image [H, W] or [H, W, 3] and its noise level in [0, 1] -> the estimate in [0, 1]."""
-        model = self.models.fitting(1 if noisy.ndim == 2 else noisy.shape[2], 255 * sigma)
+        if self.blind:
+            model, sigma, _ = _choose_blindly(noisy, self.models)
+        else:
+            model = self.models.fitting(1 if noisy.ndim == 2 else noisy.shape[2], 255 * sigma)
         return restore_array(noisy, sigma, model.patch_network, self.settings)[0]
 
 
@@ -111,11 +111,13 @@ def check_sigmas(sigmas: Iterable[float], models: ModelChoice) -> None:
                 )
 
 
-def _estimated_sigma(estimate: float, model: LoadedModel) -> tuple[float, tuple[str, ...]]:
-    """The estimate, clipped to the model's range, and what to say about it."""
+def _choose_blindly(noisy: NDArray[np.float32], models: ModelChoice) -> tuple[LoadedModel, float, tuple[str, ...]]:
+    """The model for the noise level that is estimated, that level, clipped to the model's range, and remarks."""
+    estimate = estimate_sigma(noisy)
+    model = models.fitting(1 if noisy.ndim == 2 else noisy.shape[2], 255 * estimate)
     low, high = (level / 255 for level in model.card.level_range)
     sigma = min(max(estimate, low, SMALLEST_SIGMA), high)
     found = f"noise estimated as sigma {255 * estimate:.3g}"
     if sigma == estimate:
-        return sigma, (found,)
-    return sigma, (f"{found}, taken as {255 * sigma:.3g}, the nearest that {model.card.name} was made for",)
+        return model, sigma, (found,)
+    return model, sigma, (f"{found}, taken as {255 * sigma:.3g}, the nearest that {model.card.name} was made for",)

@@ -26,7 +26,7 @@ from restorekit.restore.deblock import TASK, Deblock
 from restorekit.restore.engine import Quality, RunSettings
 from tests.benchmarks.conditions import images_in, limit_threads
 
-QUALITY_FACTORS = (10, 20, 40, 80, 95)
+QUALITY_FACTORS = (10, 20, 40, 80, 95, 98)
 
 
 def halved(picture: Picture) -> Picture:

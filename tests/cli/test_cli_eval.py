@@ -7,6 +7,7 @@ import pytest
 from cli_runs import write_image
 
 from restorekit.cli import evaluation
+from restorekit.restore import denoise
 
 
 @pytest.fixture
@@ -42,6 +43,20 @@ def test_models_and_qualities_are_repeatable_and_json_goes_to_standard_output(ru
         "denoise-gray-groupsc (best)",
     ]
     assert document["seed"] == 3
+
+
+def test_blind_methods_are_not_told_the_noise_level(run, monkeypatch):
+    """What they take for the noise level is the estimate."""
+    write_image("data/a.png", shape=(20, 24))
+    monkeypatch.setattr(denoise, "estimate_sigma", lambda noisy: 25 / 255)
+    options = ("--data", "data", "--model", "denoise-gray-groupsc", "--sigma", "25", "--sigma", "5")
+    told, blind = (
+        json.loads(run("eval", "denoise", *options, "--json", "-", *more).stdout)["results"]
+        for more in ((), ("--blind",))
+    )
+    assert [entry["method"] for entry in blind] == ["denoise-gray-groupsc (balanced), blind"] * 2
+    assert blind[0]["psnr"] == told[0]["psnr"]
+    assert blind[1]["psnr"] != told[1]["psnr"]
 
 
 def test_progress_is_told_without_a_terminal(run, data, monkeypatch):

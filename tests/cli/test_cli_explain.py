@@ -163,6 +163,7 @@ def test_the_dictionary_is_drawn(run):
     result = run("models", "info", "tiny.safetensors", "--atoms", "atoms.png")
     assert result.code == 0
     assert "A tiny model" in result.stdout.decode()
+    assert "atoms.png: the atoms of tiny" in result.stderr
     picture = read_picture(Path("atoms.png"))
     assert picture.pixels.shape == (900, 2 * 900 + 24, 3)
     again = run("models", "info", "tiny.safetensors", "--atoms", "atoms.png")

@@ -115,12 +115,36 @@ def test_a_picture_that_tells_no_quality_is_refused(planes):
         operation()(Picture(discs(), Metadata("png")))
 
 
-@pytest.mark.parametrize(("quality", "taken"), [(1, 5), (99, 95)])
-def test_a_quality_beyond_the_model_is_taken_as_its_nearest(planes, quality, taken):
+@pytest.mark.parametrize(("quality", "taken", "share"), [(1, 5, ""), (99, 95, ", and 21 % of the change made")])
+def test_a_quality_beyond_the_model_is_taken_as_its_nearest(planes, quality, taken, share):
     restored = operation()(jpeg(discs()[..., 0], quality=quality))
     assert planes[0][1] == error_level(taken)
     assert restored.parameters == (("quality_factor", quality),)
-    assert restored.notes == (f"quality {quality} taken as {taken}, the nearest that tiny was made for",)
+    assert restored.notes == (f"quality {quality} taken as {taken}, the nearest that tiny was made for{share}",)
+
+
+@pytest.mark.parametrize(("quality", "share"), [(1, 1), (95, 1), (100, 0.105)])
+def test_a_finer_quality_than_the_model_was_made_for_changes_less(monkeypatch, quality, share):
+    """The network adds a tenth: all of it where it was made for the quality."""
+
+    def brighter(pixels, level, network, settings):
+        return pixels + np.float32(0.1), RunReport("cpu", 1, 0.5)
+
+    monkeypatch.setattr(deblock, "restore_array", brighter)
+    compressed = jpeg(np.full((16, 16), 100, np.uint8), quality=quality)
+    restored = operation()(compressed).picture.to_float()
+    assert np.mean(restored - compressed.to_float()) == pytest.approx(0.1 * share, abs=1 / 255)
+
+
+def test_detail_that_chroma_does_not_share_with_luma_is_left_out():
+    """Chroma is smooth and luma busy: what is enlarged by its guide is as smooth as what is enlarged alone."""
+    rows, columns = np.mgrid[:32, :32].astype(np.float32)
+    smooth = 0.5 + 0.2 * np.sin(rows / 4) * np.cos(columns / 5)
+    busy = np.random.default_rng(0).random((32, 32), np.float32)
+    found = enlarge_guided(shrink(smooth, (2, 2)), busy, (2, 2), error=1e-3)
+    assert np.sqrt(np.mean((found - smooth) ** 2)) < 0.012
+    own = enlarge_guided(shrink(busy, (2, 2)), busy, (2, 2), error=1e-3)
+    assert np.sqrt(np.mean((own - busy) ** 2)) < 0.02
 
 
 @pytest.mark.parametrize("quality", [0, 101])

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage import data
 
 from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.image import Camera, Metadata, Picture, read_picture
+from restorekit.image import Camera, Metadata, Picture, encode_picture, read_picture
+from restorekit.image.orientation import turn
 from restorekit.metrics import psnr
 from restorekit.physics.camera import decode_srgb
 from restorekit.physics.mosaic import BayerPattern, mosaic
@@ -139,6 +141,32 @@ def test_a_turned_camera_s_picture_is_turned_after_it_has_colour():
     upright = operation(None)(raw(observed)).picture.pixels
     turned = operation(None)(raw(observed, orientation=6)).picture.pixels
     np.testing.assert_array_equal(turned, np.rot90(upright, -1))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_a_pattern_is_that_of_the_pixels_in_the_file_however_they_are_to_be_seen(tmp_path, orientation, suffix):
+    """The mosaic of a photograph with an orientation comes out as the photograph without, turned."""
+    photo = data.astronaut()[100:140, 200:232]
+    pixels = MakeMosaic(RGGB)(Picture(photo, Metadata("png"))).picture.pixels
+    expected = operation()(Picture(pixels, Metadata("png"))).picture.pixels
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"mosaic{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif)
+    picture = read_picture(path)
+    assert picture.metadata.orientation == orientation
+    restored, case = operation().examined(picture)
+    np.testing.assert_array_equal(restored.picture.pixels, turn(expected, orientation))
+    reference = Picture(turn(photo, orientation), Metadata("png"))
+    np.testing.assert_array_equal(case.truth_of(reference), Picture(photo, Metadata("png")).to_float())
+
+
+def test_a_mosaic_that_was_compressed_is_told():
+    pixels = np.random.default_rng(5).integers(0, 256, (16, 16), dtype=np.uint8)
+    notes = operation()(read_picture(encode_picture(Picture(pixels, Metadata("png")), "jpeg"))).notes
+    assert ["compressed as JPEG" in note for note in notes] == [True]
+    assert not operation()(Picture(pixels, Metadata("png"))).notes
 
 
 class Darkener(Interpolator):
