@@ -14,13 +14,11 @@ _INVERSES = {6: 8, 8: 6}
 
 def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
     """The picture turned and mirrored as `orientation` (1 to 8) asks, keeping `exif`, whose tag must be 1 already."""
-    dpi, jpeg = picture.metadata.dpi, picture.metadata.jpeg
+    dpi = picture.metadata.dpi
     if dpi is not None and orientation in _SWAPS_AXES:
         dpi = dpi[::-1]
-    if jpeg is not None and orientation in _SWAPS_AXES:
-        jpeg = replace(jpeg, subsampling=jpeg.subsampling[::-1])
     alpha = None if picture.alpha is None else turn(picture.alpha, orientation)
-    metadata = replace(picture.metadata, exif=exif, dpi=dpi, jpeg=jpeg, orientation=orientation)
+    metadata = replace(picture.metadata, exif=exif, dpi=dpi, orientation=orientation)
     return replace(picture, pixels=turn(picture.pixels, orientation), alpha=alpha, metadata=metadata)
 
 

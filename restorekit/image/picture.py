@@ -21,7 +21,7 @@ class JpegCoding:
     """How a JPEG was compressed.
 
     `luma`, `chroma`: 64 quantisation steps each, row by row as stored; `chroma` is empty for a grey one. `subsampling`:
-    how many pixels across and down share a sample of chroma, (1, 1) where all have their own.
+    how many pixels across and down, as the file has them, share a sample of chroma, (1, 1) where all have their own.
     """
 
     luma: tuple[int, ...]

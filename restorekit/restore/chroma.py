@@ -19,10 +19,10 @@ _NOISE = 2.0
 """Times the square of the error: so much of what the guide does not explain may be noise. With 0 to 4 chroma of twenty
 training photographs gained 0.2 dB at quality 95 and lost at most 0.08, 0.01 with 2, at 10 to 80."""
 _TINY = 1e-12
-_LINEAR = 2
-"""The factor by which decoders enlarge chroma linearly, ..."""
+_LINEAR = ((2, 1), (1, 2), (2, 2))
+"""Factors by which libjpeg-turbo enlarges linearly."""
 _LEAST_SAMPLES = 3
-"""... in pictures of at least so many samples across."""
+"""Where it enlarges across, it does so only with so many samples or more."""
 
 
 def shrink(plane: Plane, factors: tuple[int, int]) -> Plane:
@@ -35,20 +35,21 @@ def shrink(plane: Plane, factors: tuple[int, int]) -> Plane:
     return means
 
 
-def stored(plane: Plane, factors: tuple[int, int]) -> Plane:
+def stored_samples(plane: Plane, factors: tuple[int, int]) -> Plane:
     """The small plane that a decoder of JPEG enlarged to this one; [H, W] -> [ceil(H / down), ceil(W / across)].
 
-    By 2, libjpeg enlarges linearly: each pixel is 3/4 of the sample s_i it lies in and 1/4 of the next nearest. So the
-    mean over the pixels of a sample is (s_(i-1) + 6 s_i + s_(i+1)) / 8, which is solved for s. By other factors, and in
-    pictures of fewer than three samples across, samples are repeated, and are the means.
+    m_i = (s_(i-1) + 6 s_i + s_(i+1)) / 8, with s_0 for s_(-1), is the mean over the pixels of sample i where
+    libjpeg-turbo has enlarged by 2 (2x1, 1x2, 2x2): each pixel is 3/4 of its sample and 1/4 of the next nearest. It is
+    solved for s, which is exact but for rounding and where colours were clipped. By other factors, and in pictures of
+    fewer than three samples across, samples are repeated, and are the means.
     """
     small = shrink(plane, factors)
-    if small.shape[1] < _LEAST_SAMPLES:
+    if factors not in _LINEAR or (factors[0] == 2 and small.shape[1] < _LEAST_SAMPLES):
         return small
     for axis, factor in enumerate(reversed(factors)):
-        if factor == _LINEAR and small.shape[axis] > 1:
-            small = _unmixed(small, axis, odd=plane.shape[axis] % _LINEAR == 1)
-    return small
+        if factor == 2 and small.shape[axis] > 1:
+            small = _unmixed(small, axis, odd=plane.shape[axis] % 2 == 1)
+    return small.clip(0, 1)
 
 
 def _unmixed(means: Plane, axis: int, odd: bool) -> Plane:

@@ -8,11 +8,12 @@ import numpy as np
 
 from restorekit.errors import UsageError
 from restorekit.image import JpegCoding, Picture
+from restorekit.image.orientation import turn, turn_back
 from restorekit.physics.jpeg import error_level, quality_of, rgb_to_ycbcr, scale_of, ycbcr_to_rgb
 from restorekit.restore.batch import Restored
 from restorekit.restore.case import Case
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import Plane, enlarge_guided, stored
+from restorekit.restore.chroma import Plane, enlarge_guided, stored_samples
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
 from restorekit.zoo import LoadedModel
 
@@ -62,10 +63,14 @@ class Deblock:
         subsampling = (1, 1) if coding is None else coding.subsampling
         taken, share, _ = _within_range(chroma_quality, self._model)
         chroma_level = error_level(taken, chroma=True)
+        # Where pixels share a sample is a matter of rows and columns as the file has them.
+        orientation = picture.metadata.orientation
+        guide = turn_back(planes[0], orientation)
         for index in range(1, len(planes)):
-            samples = stored(planes[index], subsampling)
+            samples = stored_samples(turn_back(planes[index], orientation), subsampling)
             samples, report = self._run(samples, chroma_level, share)
-            planes[index] = enlarge_guided(samples, planes[0], subsampling, _CHROMA_ERROR * chroma_level)
+            enlarged = enlarge_guided(samples, guide, subsampling, _CHROMA_ERROR * chroma_level)
+            planes[index] = turn(enlarged, orientation)
             reports.append(report)
         restored = Restored(
             picture.with_float(planes[0] if picture.is_grey else ycbcr_to_rgb(np.dstack(planes))),

@@ -26,7 +26,7 @@ COMPLEX, COLOUR = 2, 3
 class Split:
     """Images [C, H, W] as lists for training and validation: uint8, or float16 what comes from complex slices.
 
-    chroma: Cb and Cr of those for training, [1, H / 2, W / 2], where they were asked for.
+    chroma: Cb and Cr of those for training, [1, ceil(H / 4), ceil(W / 4)], where they were asked for.
     """
 
     training: list[Tensor]
@@ -39,7 +39,7 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
 
     Colour images become grey (luma of ITU-R BT.601) for a grey model, complex slices their magnitude; grey images
     cannot train a colour model. For a model of complex images, pictures have an imaginary part of zero. With `chroma`
-    Cb and Cr are kept as well, as JPEG most often stores them: means over 2x2 pixels.
+    Cb and Cr are kept as well, as JPEG most often stores those of a picture of half the size: means over 4x4 pixels.
 
     Raises:
         DatasetError: no folder, nothing readable in it, too few or too small pictures, or none that has chroma.
@@ -93,8 +93,9 @@ def _read(path: Path) -> Picture:
 def _chroma(picture: Picture) -> list[Tensor]:
     if picture.is_grey:
         return []
+    # Photographs have most often been JPEGs: means over 2x2 pixels would be what those stored, with its artefacts.
     planes = np.moveaxis(rgb_to_ycbcr(picture.to_float())[..., 1:], 2, 0)
-    return [_in_8_bits(torch.from_numpy(shrink(plane, (2, 2)))[None]) for plane in planes]
+    return [_in_8_bits(torch.from_numpy(shrink(plane, (4, 4)))[None]) for plane in planes]
 
 
 def _as_image(picture: Picture, channels: int, path: Path) -> Tensor:

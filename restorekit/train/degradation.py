@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -92,7 +92,7 @@ class JpegSettings:
     """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two.
 
     A share `shifted` of the crops has its blocks begin anywhere, as in a picture that was cut after it was compressed.
-    In a share `chroma` of the steps crops are of Cb or Cr at half of the size, see `ChromaJpegSettings`.
+    In a share `chroma` of the steps crops are of Cb or Cr instead, see `ChromaJpegSettings`; validation is on luma.
     """
 
     low: int
@@ -112,7 +112,7 @@ class JpegSettings:
     @property
     def of_chroma(self) -> ChromaJpegSettings:
         """What the same qualities do to Cb and Cr."""
-        return ChromaJpegSettings(*astuple(self))
+        return ChromaJpegSettings(**vars(self))
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
         """Each crop compressed with its own quality."""
@@ -146,7 +146,7 @@ class JpegSettings:
 
 @dataclass(frozen=True)
 class ChromaJpegSettings(JpegSettings):
-    """JPEG compression of Cb or Cr at the resolution it is stored in: other tables, and less of an error."""
+    """The same for Cb or Cr at the resolution it is stored in: with the tables and the level of chroma."""
 
     _is_chroma: ClassVar[bool] = True
 

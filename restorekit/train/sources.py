@@ -25,16 +25,21 @@ class Source:
 
 def needs_chroma(recipe: Recipe) -> bool:
     """Whether a recipe is for JPEG and asks for chroma as well."""
-    return isinstance(recipe.degradation, JpegSettings) and recipe.degradation.chroma > 0
+    return _chroma_of(recipe) is not None
+
+
+def _chroma_of(recipe: Recipe) -> JpegSettings | None:
+    degradation = recipe.degradation
+    return degradation if isinstance(degradation, JpegSettings) and degradation.chroma > 0 else None
 
 
 def sources_of(recipe: Recipe, split: Split) -> tuple[Source, ...]:
     """The training images; where a recipe for JPEG asks for it, their chroma as well."""
-    degradation = recipe.degradation
-    if isinstance(degradation, JpegSettings) and degradation.chroma:
-        luma = Source(split.training, degradation, 1 - degradation.chroma)
-        return luma, Source(split.chroma, degradation.of_chroma, degradation.chroma)
-    return (Source(split.training, degradation, 1.0),)
+    jpeg = _chroma_of(recipe)
+    if jpeg is None:
+        return (Source(split.training, recipe.degradation, 1.0),)
+    luma = Source(split.training, jpeg, 1 - jpeg.chroma)
+    return luma, Source(split.chroma, jpeg.of_chroma, jpeg.chroma)
 
 
 def draw_batch(

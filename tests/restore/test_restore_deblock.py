@@ -9,11 +9,12 @@ from PIL import Image
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture, read_picture
+from restorekit.image.orientation import turn
 from restorekit.metrics import psnr
 from restorekit.physics.jpeg import error_level, rgb_to_ycbcr, ycbcr_to_rgb
 from restorekit.restore import deblock
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import enlarge_guided, shrink, stored
+from restorekit.restore.chroma import enlarge_guided, shrink, stored_samples
 from restorekit.restore.deblock import TASK, Deblock, DeblockArray
 from restorekit.restore.engine import RunReport, RunSettings
 from restorekit.zoo import LoadedModel
@@ -53,7 +54,7 @@ def discs():
     return np.where(disc, np.uint8([200, 60, 40]), np.uint8([40, 90, 120]))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (65, 67), (2, 5), (1, 1)])
+@pytest.mark.parametrize("size", [(64, 64), (65, 67), (2, 5), (9, 4), (9, 3), (1, 1)])
 @pytest.mark.parametrize(("subsampling", "factors"), [("4:2:0", (2, 2)), ("4:2:2", (2, 1)), ("4:4:4", (1, 1))])
 def test_what_a_jpeg_stored_of_chroma_is_found_again(size, subsampling, factors):
     """Random samples of chroma, saved with steps of 1: what is found is theirs but for rounding."""
@@ -64,9 +65,19 @@ def test_what_a_jpeg_stored_of_chroma_is_found_again(size, subsampling, factors)
     rgb = ycbcr_to_rgb(np.dstack([np.full(size, 0.5, np.float32), *planes]))
     decoded = jpeg(np.rint(255 * rgb).astype(np.uint8), quality=100, subsampling=subsampling)
     for index, expected in enumerate(samples):
-        found = stored(rgb_to_ycbcr(decoded.to_float())[..., 1 + index], factors)
+        found = stored_samples(rgb_to_ycbcr(decoded.to_float())[..., 1 + index], factors)
         assert np.sqrt(np.mean((found - expected) ** 2)) < 1 / 255
         assert np.abs(found - expected).max() < 3 / 255
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:2:2"])
+def test_a_turned_photograph_is_restored_as_one_that_lies_as_its_file_has_it(planes, orientation, subsampling):
+    exif = Image.Exif()
+    exif[274] = orientation
+    upright = operation()(jpeg(discs(), quality=30, subsampling=subsampling)).picture
+    turned = operation()(jpeg(discs(), quality=30, subsampling=subsampling, exif=exif)).picture
+    np.testing.assert_array_equal(turned.pixels, turn(upright.pixels, orientation))
 
 
 @pytest.mark.parametrize(("subsampling", "shape"), [("4:4:4", (65, 67)), ("4:2:2", (65, 34)), ("4:2:0", (33, 34))])

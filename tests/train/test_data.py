@@ -69,15 +69,16 @@ def test_colour_teaches_a_grey_model_but_grey_no_colour_model(tmp_path: Path) ->
 
 
 def test_chroma_is_that_of_the_colour_pictures_to_train_on(tmp_path: Path) -> None:
-    """Blocks of 2x2 equal pixels keep their Cb and Cr; grey pictures and those kept for validation give none."""
+    """Blocks of 4x4 equal pixels keep their Cb and Cr; small and grey pictures and those to validate give none."""
     rng = np.random.default_rng(0)
     for index in range(3):
-        pixels = rng.integers(0, 256, (20, 22, 3), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
+        pixels = rng.integers(0, 256, (20, 22, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
         write_picture(tmp_path / f"{index}.png", Picture(pixels, Metadata("png")), overwrite=False)
     write_picture(tmp_path / "3.png", Picture(pixels[..., 0].copy(), Metadata("png")), overwrite=False)
+    write_picture(tmp_path / "0-small.png", Picture(pixels[:16, :16], Metadata("png")), overwrite=False)
     split = load_split(tmp_path, channels=1, least_size=17, validation_every=2, chroma=True)
     assert (len(split.training), len(split.validation), len(split.chroma)) == (2, 2, 2)
-    second = read_picture(tmp_path / "1.png").pixels[::2, ::2].astype(np.float32)
+    second = read_picture(tmp_path / "1.png").pixels[::4, ::4].astype(np.float32)
     expected = rgb_to_ycbcr(second / 255)[..., 1:] * 255
     for plane, truth in zip(split.chroma, np.moveaxis(expected, 2, 0), strict=True):
         assert np.abs(plane[0].numpy() - truth).max() <= 1

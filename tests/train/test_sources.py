@@ -3,7 +3,7 @@ from pathlib import Path
 import torch
 
 from restorekit.physics.jpeg import error_level
-from restorekit.train.data import Split
+from restorekit.train.data import Split, random_crops
 from restorekit.train.degradation import Observation
 from restorekit.train.recipe import load_recipe
 from restorekit.train.sources import draw_batch, needs_chroma, sources_of
@@ -38,5 +38,9 @@ def test_one_source_draws_nothing_more_than_its_crops(recipe_file: Path) -> None
     sources = sources_of(recipe, Split([image], [image]))
     assert not needs_chroma(recipe)
     assert [source.share for source in sources] == [1.0]
-    clean, _ = draw_batch(sources, recipe, torch.Generator().manual_seed(0))
-    assert clean.shape == (2, 1, 17, 17)
+    one, other = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    clean, observed = draw_batch(sources, recipe, one)
+    expected = random_crops([image], 17, 2, other)
+    torch.testing.assert_close(clean, expected)
+    torch.testing.assert_close(observed.images, recipe.degradation.draw(expected, other).images)
+    assert torch.equal(one.get_state(), other.get_state())
