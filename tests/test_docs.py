@@ -87,7 +87,7 @@ def test_options_exist(page):
 def test_the_recipes_explained_are_those_of_the_package():
     blocks = re.findall(r"^```toml\n(.*?)^```$", PAGES["training.md"], re.MULTILINE | re.DOTALL)
     explained = {recipe["name"]: recipe for recipe in map(tomllib.loads, blocks) if "name" in recipe}
-    assert list(explained) == ["denoise-gray-sc", "denoise-gray-unet-10"]
+    assert list(explained) == ["denoise-gray-sc", "denoise-color-unet-10"]
     for name, recipe in explained.items():
         path = REPOSITORY / "restorekit" / "train" / "recipes" / f"{name}.toml"
         assert recipe == tomllib.loads(path.read_text("utf-8"))

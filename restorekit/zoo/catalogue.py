@@ -25,7 +25,7 @@ _DEFAULT_MODELS = {
     ("superres", 3): "superres-color-enlarger",
 }
 _STAND_INS = {
-    ("denoise", 1): ("denoise-gray-unet-10", "denoise-gray-unet"),
+    ("denoise", 1): ("denoise-gray-unet",),
     ("denoise", 3): ("denoise-color-unet-10", "denoise-color-unet"),
     ("superres", 1): ("superres-color-enlarger-4",),
     ("superres", 3): ("superres-color-enlarger-4",),

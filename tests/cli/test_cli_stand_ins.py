@@ -30,6 +30,7 @@ def installed(tmp_path, monkeypatch, weights_folder):
         save_weights(folder / f"{card.name}.safetensors", others, card)
     write_tiny_enlarger(folder / f"{ENLARGER}-4.safetensors", f"{ENLARGER}-4", (4.0, 4.0), blocks=1)
     monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
+    monkeypatch.setitem(catalogue._STAND_INS, ("denoise", 1), ("denoise-gray-unet-10", "denoise-gray-unet"))
     return folder
 
 
