@@ -58,7 +58,7 @@ def error_level(quality: float, *, chroma: bool = False) -> float:
     """About the RMS error a JPEG of that quality has on luma, in [0, 1]: 5.9 (s / 100)^0.49 / 255, s = scale_of(q).
 
     It is what a deblocking network takes for the noise level sigma; for Cb and Cr, `chroma`, that is 0.8 times as much,
-    which is what restores best rather than their error: of twelve photographs half of it at quality 10, all of it at 95.
+    which restores best, rather than their error: that is half of it at quality 10, and all of it at 95, in photographs.
 
     Raises:
         UsageError: a quality factor outside [1, 100].
