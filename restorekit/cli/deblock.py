@@ -45,7 +45,7 @@ def deblock(
         from restorekit.restore.deblock import TASK, Deblock
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        operation = Deblock(quality_factor, ModelChoice(TASK, model.model, offline=model.offline), settings)
-        return explained(operation, explanation, files)
+        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
+        return explained(Deblock(quality_factor, models, settings), explanation, files)
 
     run_on_files(files, messages, make_operation, participle="deblocked", written_as={"jpeg": "png"})

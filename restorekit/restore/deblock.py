@@ -132,7 +132,7 @@ def _within_range(quality: int, model: LoadedModel) -> tuple[float, float, tuple
     """The quality factor, clipped to the model's range, the share of the change to make, and what to say about it.
 
     A finer quality than the model was made for has less of an error than the network looks for. Of the change it finds,
-    error_level(quality)^2 / error_level(taken)^2 is made, as a Wiener filter would.
+    (error_level(quality) / error_level(taken))^4 is made; with the square, photographs at 98 lost 0.1 dB.
     """
     low, high = model.card.level_range
     taken = min(max(quality, low), high)
@@ -141,5 +141,5 @@ def _within_range(quality: int, model: LoadedModel) -> tuple[float, float, tuple
     found = f"quality {quality} taken as {taken:g}, the nearest that {model.card.name} was made for"
     if quality < taken:
         return taken, 1.0, (found,)
-    share = (error_level(quality) / error_level(taken)) ** 2
+    share = (error_level(quality) / error_level(taken)) ** 4
     return taken, share, (f"{found}, and {100 * share:.0f} % of the change made",)

@@ -18,7 +18,7 @@ _DEFAULT_MODELS = {
     ("denoise", 1): "denoise-gray-groupsc",
     ("denoise", 3): "denoise-color-groupsc",
     ("demosaic", 3): "demosaic-color-unet",
-    ("deblock", 1): "deblock-gray-groupsc",
+    ("deblock", 1): "deblock-gray-unet",
     ("deblur", 1): "denoise-gray-groupsc",
     ("deblur", 3): "deblur-color-unet",
     ("superres", 1): "superres-color-enlarger",
@@ -31,7 +31,7 @@ _STAND_INS = {
     ("superres", 3): ("superres-color-enlarger-4",),
 }
 """Models that are better than the default one at the levels on their cards, as far as they are installed."""
-_EXPLAINED_MODELS = {("demosaic", 3): "demosaic-color-groupsc"}
+_EXPLAINED_MODELS = {("demosaic", 3): "demosaic-color-groupsc", ("deblock", 1): "deblock-gray-groupsc"}
 """What takes the place of a default model that has nothing to show where what is done is to be explained."""
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]

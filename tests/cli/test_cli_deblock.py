@@ -18,7 +18,7 @@ from restorekit.zoo import catalogue
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
-    name = "deblock-gray-groupsc"
+    name = "deblock-gray-unet"
     write_tiny_model(folder / f"{name}.safetensors", name, task="deblock", level_range=(5.0, 95.0), measured=())
     write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc")
     return folder
@@ -39,7 +39,7 @@ def test_a_photograph(run):
     photo()
     result = run("deblock", "photo.jpg")
     assert (result.code, result.stdout) == (0, b"")
-    assert result.stderr.startswith("photo.jpg -> photo_deblocked.png (deblock-gray-groupsc, quality factor 10, ")
+    assert result.stderr.startswith("photo.jpg -> photo_deblocked.png (deblock-gray-unet, quality factor 10, ")
     restored = read_picture(Path("photo_deblocked.png"))
     assert (restored.pixels.shape, restored.pixels.dtype) == ((37, 45, 3), np.uint8)
     assert not np.array_equal(restored.pixels, read_picture(Path("photo.jpg")).pixels)
@@ -69,7 +69,7 @@ def test_json_lines(run):
     line = json.loads(run("deblock", "photo.jpg", "--json", "--device", "cpu").stdout)
     expected = {"status": "done", "input": "photo.jpg", "output": "photo_deblocked.png", "device": "cpu", "notes": []}
     assert {key: line[key] for key in expected} == expected
-    assert (line["quality_factor"], line["model"]) == (10, "deblock-gray-groupsc")
+    assert (line["quality_factor"], line["model"]) == (10, "deblock-gray-unet")
     assert line["tiles"] >= 3
     assert line["seconds"] > 0
 
@@ -101,7 +101,7 @@ def test_a_quality_beyond_the_model_is_said(run):
     photo(quality=99)
     result = run("deblock", "photo.jpg")
     assert result.code == 0
-    assert "photo.jpg: quality 99 taken as 95, the nearest that deblock-gray-groupsc was made for" in result.stderr
+    assert "photo.jpg: quality 99 taken as 95, the nearest that deblock-gray-unet was made for" in result.stderr
 
 
 @pytest.mark.parametrize("command", [("deblock",), ("degrade", "jpeg")])
@@ -173,7 +173,7 @@ def test_a_model_of_another_task_is_refused(run):
     photo()
     result = run("deblock", "photo.jpg", "--model", "denoise-gray-groupsc")
     assert result.code in (1, 2)
-    assert "deblock-gray-groupsc would fit" in result.errors[0]
+    assert "deblock-gray-unet would fit" in result.errors[0]
     assert not Path("photo_deblocked.png").exists()
 
 
@@ -222,7 +222,7 @@ def test_evaluation(run):
     assert "quality 10" in result.stderr
     document = json.loads(result.stdout)
     figures = {(entry["method"], entry["quality_factor"]) for entry in document["results"]}
-    names = ("jpeg", "tv", "deblock-gray-groupsc (balanced)")
+    names = ("jpeg", "tv", "deblock-gray-unet (balanced)")
     assert figures == {(name, quality) for name in names for quality in (10, 40)}
 
 

@@ -43,7 +43,7 @@ def test_default_models() -> None:
     assert default_models("demosaic") == {3: default_model("demosaic", 3)}
     assert default_models("deblock") == {1: default_model("deblock", 1)}
     assert default_models("demosaic", explained=True) == {3: "demosaic-color-groupsc"}
-    assert default_models("deblock", explained=True) == default_models("deblock")
+    assert default_models("deblock", explained=True) == {1: "deblock-gray-groupsc"}
     with pytest.raises(
         ModelNotFoundError, match="no default model for denoise with 2 channels; there is: denoise with 1"
     ):
