@@ -37,7 +37,7 @@ def encode_jpeg(picture: Picture, metadata: Metadata, quality: int | None = None
 def recompress(pixels: npt.NDArray[np.uint8], quality: int | Sequence[int]) -> npt.NDArray[np.uint8]:
     """What a JPEG of that quality makes of an image: [H, W] or [H, W, 3], compressed with 4:2:0 colour and decoded.
 
-    Instead of a quality a table may be given, 64 quantisation steps row by row.
+    Instead of a quality a table may be given, 64 quantisation steps row by row, of luma and chroma alike.
 
     Raises:
         UnsupportedImageError: a side of more than 65500 pixels.
@@ -46,11 +46,11 @@ def recompress(pixels: npt.NDArray[np.uint8], quality: int | Sequence[int]) -> n
     if max(pixels.shape[:2]) > most:
         raise UnsupportedImageError(f"JPEG holds at most {most} pixels a side")
     file = io.BytesIO()
-    if isinstance(quality, int):
-        Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    else:
+    if isinstance(quality, Sequence):
         # Pillow scales given tables, too, and at quality 50 by one.
         Image.fromarray(pixels).save(file, "JPEG", quality=50, subsampling="4:2:0", qtables=[list(quality)])
+    else:
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     file.seek(0)
     with JpegImageFile(file) as image:
         return np.array(image)
