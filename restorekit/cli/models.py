@@ -53,22 +53,24 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 @command
 def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
     """List the models that are installed with the package."""
-    from restorekit.zoo import shipped_models
+    from restorekit.zoo import default_of, shipped_models
 
     shipped = shipped_models()
     if as_json:
-        _print_json([_document(model.card, model.path) for model in shipped])
+        documents = [_document(model.card, model.path) for model in shipped]
+        _print_json([{**document, "default_of": default_of(str(document["name"]))} for document in documents])
         return
     from rich.table import Table
 
     from restorekit.cli.console import make_console
 
-    table = Table("name", "task", "images", "levels", "parameters", "PSNR measured (dB)")
+    table = Table("name", "task", "default of", "images", "levels", "parameters", "PSNR measured (dB)")
     for model in shipped:
         card = model.card
         table.add_row(
             card.name,
             card.task,
+            ", ".join(default_of(card.name)),
             _images(card),
             _range_text(card),
             f"{card.parameters:,}",
@@ -178,7 +180,7 @@ def record(
 
 
 def _draw_atoms(model: Path, path: Path, *, overwrite: bool) -> None:
-    from restorekit.explain import draw_dictionary, sparse_coding_of
+    from restorekit.explain import dictionary_of, draw_dictionary
     from restorekit.image import Metadata, Picture, check_output, file_format_of, show_path, write_picture
     from restorekit.zoo import load_model
 
@@ -187,7 +189,7 @@ def _draw_atoms(model: Path, path: Path, *, overwrite: bool) -> None:
     except UnsupportedImageError as error:
         raise UsageError(f"--atoms {show_path(path)}: {error}") from None
     check_output(path, overwrite=overwrite)
-    picture = Picture(draw_dictionary(sparse_coding_of(load_model(model))), Metadata("png"))
+    picture = Picture(draw_dictionary(dictionary_of(load_model(model))), Metadata("png"))
     write_picture(path, picture, overwrite=overwrite)
 
 
@@ -206,11 +208,14 @@ def _check(name: str, messages: MessageOptions, *, revision: str | None, sha256:
 
 def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
     from restorekit.image import show_path
+    from restorekit.zoo import default_of
 
+    defaults = default_of(card.name)
     rows = [
         ("name", card.name),
         ("description", card.description),
         ("task", card.task),
+        *([("default of", ", ".join(defaults))] if defaults else []),
         ("images", _images(card)),
         *([("levels", _range_text(card))] if card.task in _LEVELS else []),
         ("architecture", card.architecture),

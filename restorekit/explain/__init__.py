@@ -2,7 +2,7 @@
 
 from restorekit.explain.atoms import draw_dictionary
 from restorekit.explain.folder import check_folder
-from restorekit.explain.network import sparse_coding_of
+from restorekit.explain.network import dictionary_of
 from restorekit.explain.operation import Explained
 
-__all__ = ["Explained", "check_folder", "draw_dictionary", "sparse_coding_of"]
+__all__ = ["Explained", "check_folder", "dictionary_of", "draw_dictionary"]

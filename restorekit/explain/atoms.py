@@ -12,8 +12,8 @@ from torch import Tensor
 
 from restorekit.display.detail import Pixels8
 from restorekit.explain.drawing import PAPER, enlarged, sheet
+from restorekit.explain.network import PatchDictionary
 from restorekit.explain.trajectory import Trajectory
-from restorekit.models import SparseCoding
 
 SHEET_WIDTH = 800
 """Pixels across, about."""
@@ -36,14 +36,14 @@ class Term:
     contribution: NDArray[np.float32]
 
 
-def draw_dictionary(network: SparseCoding) -> Pixels8:
+def draw_dictionary(coding: PatchDictionary) -> Pixels8:
     """D and, right of it, W: the atoms that codes are found with, and those that estimates are sums of.
 
     Both in the order of `order_of_atoms`, each atom as light and dark as can be, with lines between them.
     """
-    order = order_of_atoms(network)
-    matrices = (network.dictionary.T[order].cpu(), network.synthesis.T[order].cpu())
-    left, right = (draw_atoms(matrix, network.patch_size) for matrix in matrices)
+    order = order_of_atoms(coding)
+    matrices = (coding.dictionary.T[order].cpu(), coding.synthesis.T[order].cpu())
+    left, right = (draw_atoms(matrix, coding.patch_size) for matrix in matrices)
     gap = np.full((len(left), GAP, *left.shape[2:]), PAPER, np.uint8)
     return np.hstack((left, gap, right))
 
@@ -65,10 +65,10 @@ def times_enlarged(columns: int, size: int) -> int:
     return max(1, SHEET_WIDTH // (columns * (size + 1)))
 
 
-def order_of_atoms(network: SparseCoding) -> list[int]:
+def order_of_atoms(coding: PatchDictionary) -> list[int]:
     """The atoms of W, grey before coloured ones, from coarse to fine, and in each row of the sheet by orientation."""
-    atoms = network.synthesis.T.detach().cpu()
-    colour, frequency, angle = _looks(atoms, network.channels, network.patch_size)
+    atoms = coding.synthesis.T.detach().cpu()
+    colour, frequency, angle = _looks(atoms, coding.channels, coding.patch_size)
     order = sorted(range(len(atoms)), key=lambda atom: (bool(colour[atom] > NEARLY_GREY), float(frequency[atom])))
     columns = columns_for(len(order))
     rows = (order[start : start + columns] for start in range(0, len(order), columns))

@@ -11,7 +11,7 @@ from restorekit.display.detail import to_8_bits
 from restorekit.display.page import shown, tabs
 from restorekit.explain.drawing import MAGMA, VIRIDIS, as_rgb, at_centres, coloured, draw_frame
 from restorekit.explain.gallery import Gallery
-from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread
+from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread, without_grid
 from restorekit.explain.scales import colour_bar, curve, round_up
 from restorekit.explain.subject import Subject
 from restorekit.restore.case import Image
@@ -131,13 +131,13 @@ def effort(subject: Subject, gallery: Gallery) -> str:
 
 def confidence(subject: Subject, gallery: Gallery) -> str:
     """How far the overlapping estimates of each pixel lie apart; beside it the error, where the truth is known."""
-    spread = patch_spread(subject.trajectory)
+    size, stride = subject.trajectory.patch_size, subject.trajectory.grid.stride
+    spread = without_grid(patch_spread(subject.trajectory), stride)
     top = round_up(255 * float(np.percentile(spread, 99.5)))
     caption = _caption("Where patches disagree", f"median {255 * np.median(spread):.2g}")
     bar = colour_bar(top, "of 255", MAGMA)
     pixels = coloured(255 * spread, top, MAGMA)
     figures = [gallery.figure("confidence", pixels, caption + bar, _scale(subject))]
-    size, stride = subject.trajectory.patch_size, subject.trajectory.grid.stride
     label = (
         f"Up to {math.ceil(size / stride) ** 2} patches hold the same pixel, and each has its own estimate of it; the "
         "result is their mean. This is their standard deviation. Where it is dark they agree; where it is bright "

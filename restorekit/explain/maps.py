@@ -33,6 +33,18 @@ def patch_spread(trajectory: Trajectory) -> NDArray[np.float32]:
     return spread
 
 
+def without_grid(spread: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+    """The root mean square of a spread [h, w] over squares of `stride` x `stride` pixels: [h, w].
+
+    Pixels lie in more or fewer patches, and nearer to their borders or middles, by their place in the grid: a pattern
+    that repeats itself after `stride` pixels, and says nothing of the picture.
+    """
+    from scipy.ndimage import uniform_filter
+
+    smooth: NDArray[np.float32] = np.sqrt(uniform_filter(np.square(spread), stride, mode="nearest"))
+    return smooth
+
+
 def errors_where_unsure(spread: NDArray[np.float32], error: NDArray[np.float32]) -> tuple[float, float]:
     """The root mean square of an error [h, w] over the fifth of the pixels with least spread, and with most."""
     order = np.argsort(spread, axis=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording
+from restorekit.models.cs_sc import CsSparseCoding
 from restorekit.models.enlarger import Enlarger
 from restorekit.models.registry import AnyNetwork, build, settings_json
 from restorekit.models.sparse_coding import SparseCoding
@@ -11,6 +12,7 @@ from restorekit.models.unrolled import UnrolledADMM
 
 __all__ = [
     "AnyNetwork",
+    "CsSparseCoding",
     "Enlarger",
     "Network",
     "PatchNetwork",

@@ -132,6 +132,8 @@ class CsSparseCoding(KspaceNetwork):
 class PatchCoding(nn.Module):
     """D, C and W of patches, and one step of the codes of periodic images with them."""
 
+    channels = 1
+
     def __init__(self, patch_size: int, atoms: int) -> None:
         super().__init__()
         self.patch_size = patch_size

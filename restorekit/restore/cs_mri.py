@@ -18,12 +18,9 @@ from restorekit.restore.cs_mri_tv import TV, TV_ITERATIONS, TotalVariation, chan
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
 from restorekit.restore.plug_and_play import Watch
 from restorekit.tiling import within_memory
-from restorekit.zoo import LoadedModel, find, load_model
+from restorekit.zoo import LoadedModel, default_model, find, load_model
 
 TASK = "cs-mri"
-
-DEFAULT_MODEL = "cs-mri-unet"
-"""The model that is used where none is named and it is installed; total variation where it is not."""
 
 
 class CsMri(Protocol):
@@ -144,11 +141,13 @@ def choose_cs_mri(
 
 
 def _default() -> str:
+    """The default model; total variation where it is not installed."""
+    name = default_model(TASK, 1)
     try:
-        find(DEFAULT_MODEL, offline=True)
+        find(name, offline=True)
     except ModelNotFoundError:
         return TV
-    return DEFAULT_MODEL
+    return name
 
 
 def sampled_fourier(mask: Tensor, *, real: bool) -> SampledFourier:

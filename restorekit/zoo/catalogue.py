@@ -23,6 +23,7 @@ _DEFAULT_MODELS = {
     ("deblur", 3): "deblur-color-unet",
     ("superres", 1): "superres-color-enlarger",
     ("superres", 3): "superres-color-enlarger",
+    ("cs-mri", 1): "cs-mri-unet",
 }
 _STAND_INS = {
     ("denoise", 1): ("denoise-gray-unet",),
@@ -73,6 +74,13 @@ def default_models(task: str, *, explained: bool = False) -> dict[int, str]:
     """
     models = _DEFAULT_MODELS | (_EXPLAINED_MODELS if explained else {})
     return {channels: name for (known, channels), name in sorted(models.items()) if known == task}
+
+
+def default_of(name: str) -> tuple[str, ...]:
+    """The tasks that a model is used for where none is asked for, be it at some levels or for some pictures alone."""
+    named = {task: None for (task, _), default in _DEFAULT_MODELS.items() if default == name}
+    better = {task: None for (task, _), names in _STAND_INS.items() if name in names}
+    return tuple(named | better)
 
 
 def stand_ins(task: str) -> dict[int, dict[str, ModelCard]]:

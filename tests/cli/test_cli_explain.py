@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import write_image, write_tiny_model
+from cli_runs import REPOSITORY, write_image, write_tiny_model
 from PIL import Image
 from skimage import data
 
@@ -170,6 +170,20 @@ def test_the_dictionary_is_drawn(run):
     assert again.code == 1
     assert "atoms.png: already exists; pass --overwrite" in again.errors[0]
     assert run("models", "info", "tiny.safetensors", "--atoms", "atoms.png", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("name", ["cs-mri-sc", "superres-color-admm"])
+def test_a_dictionary_within_a_network_is_drawn(run, name):
+    assert run("models", "info", str(REPOSITORY / f"weights/{name}.safetensors"), "--atoms", "atoms.png").code == 0
+    assert read_picture(Path("atoms.png")).metadata.file_format == "png"
+
+
+def test_a_network_without_a_dictionary_says_so(run):
+    weights = REPOSITORY / "weights/denoise-gray-unet.safetensors"
+    result = run("models", "info", str(weights), "--atoms", "atoms.png")
+    assert result.code == 2
+    assert "denoise-gray-unet has no dictionary" in result.errors[0]
+    assert not Path("atoms.png").exists()
 
 
 @pytest.mark.parametrize(

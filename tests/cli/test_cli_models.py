@@ -18,11 +18,13 @@ def test_list(run, command):
     assert "denoise-color-groupsc" in table
     assert "sigma 0 to 75 (of 255)" in table
     assert "BSD68, best: 28.57 at 25, 25.60 at 50" in table
+    assert "denoise, deblur" in table
 
 
 def test_list_as_json(run, weights_folder):
     listed = {model["name"]: model for model in json.loads(run("models", "--json").stdout)}
     assert listed["denoise-color-groupsc"]["channels"] == 3
+    assert listed["denoise-color-groupsc"]["default_of"] == ["denoise"]
     assert listed["denoise-gray-groupsc"]["path"] == str(weights_folder / "denoise-gray-groupsc.safetensors")
 
 

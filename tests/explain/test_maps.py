@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread
+from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread, without_grid
 
 
 def test_the_spread_is_the_standard_deviation_over_the_patches_of_a_pixel(trajectory):
@@ -15,6 +15,14 @@ def test_the_spread_is_the_standard_deviation_over_the_patches_of_a_pixel(trajec
                 estimates[top + row][left + col].append(patch[:, row, col])
     expected = [[np.sqrt(np.var(pixel, axis=0).mean()) for pixel in row] for row in estimates]
     np.testing.assert_allclose(patch_spread(trajectory), expected, atol=1e-6)
+
+
+def test_the_grid_of_patches_does_not_show():
+    rows, cols = np.indices((12, 13))
+    spread = (1 + rows % 3 + 2 * (cols % 3)).astype(np.float32)
+    smooth = without_grid(spread, 3)
+    np.testing.assert_allclose(smooth[1:-1, 1:-1], np.sqrt(np.square(spread[:3, :3]).mean()), rtol=1e-5)
+    np.testing.assert_allclose(without_grid(spread, 1), spread, rtol=1e-6)
 
 
 def test_atoms_are_counted(trajectory):

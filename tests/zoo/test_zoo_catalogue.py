@@ -16,6 +16,7 @@ from restorekit.zoo import (
     catalogue,
     default_model,
     default_models,
+    default_of,
     find,
     load_model,
     locate,
@@ -48,6 +49,14 @@ def test_default_models() -> None:
         ModelNotFoundError, match="no default model for denoise with 2 channels; there is: denoise with 1"
     ):
         default_model("denoise", 2)
+
+
+def test_what_a_model_is_the_default_of() -> None:
+    assert default_of("denoise-gray-groupsc") == ("denoise", "deblur")
+    assert default_of("denoise-color-unet") == ("denoise",)
+    assert default_of("denoise-color-sc") == ()
+    defaults = {task for model in shipped_models() for task in default_of(model.card.name)}
+    assert defaults == {model.card.task for model in shipped_models()}
 
 
 def test_every_model_of_the_checkout_loads_under_its_own_name() -> None:
