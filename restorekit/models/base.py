@@ -68,14 +68,6 @@ class PatchNetwork(Network):
         """The distance of the patches it restores when asked for every stride-th one."""
         return stride
 
-    def whole_length(self, length: int) -> int:
-        """The side of the image to restore in place of one of `length` pixels: at least that, and that of a patch.
-
-        Patches that lie side by side from the top left are whole ones in it, so that they lie alike from every side.
-        """
-        side = self.patch_size
-        return max(length, side) if self.has_strides else regular_length(length, side, side)
-
     def blocks(self, height: int, width: int, stride: int, tile_size: int) -> list[GridBlock]:
         """The blocks of patches that tiles of an image are restored by.
 

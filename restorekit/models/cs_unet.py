@@ -12,6 +12,7 @@ from restorekit.models.base import Network, Recording
 from restorekit.models.cs_network import Estimate, KspaceNetwork
 from restorekit.models.settings import SettingsReader
 from restorekit.models.unet import UNet, UNetSettings
+from restorekit.tiling import regular_length
 from restorekit.turns import TURNS, turned, turned_back
 
 LAST_LEVEL = 0.1
@@ -97,8 +98,9 @@ class CsUNet(KspaceNetwork):
 
         def estimate(k: int, x: Tensor) -> Estimate:
             height, width = x.shape[2:]
+            cell = self.denoiser.patch_size
             rows, cols = (
-                torch.arange(self.denoiser.whole_length(side), device=x.device) % side for side in (height, width)
+                torch.arange(regular_length(side, cell, cell), device=x.device) % side for side in (height, width)
             )
             parts = x.reshape(-1, 1, height, width)[..., rows, :][..., cols]
             told = levels[:, k].repeat_interleave(x.shape[1])

@@ -137,7 +137,7 @@ def restore_batch(
     """
     stride = settings.quality.stride
     height, width = images.shape[-2:]
-    size = [network.whole_length(side) for side in (height, width)]
+    size = [max(side, network.patch_size) for side in (height, width)]
     padded = _mirrored_to(images, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:

@@ -18,13 +18,14 @@ from restorekit.noise import estimate_sigma
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, restore_batch
 from restorekit.solvers.admm import TOLERANCE, Iteration, Proximal, Schedule, Splitting, admm
-from restorekit.tiling import within_memory
+from restorekit.tiling import regular_length, within_memory
 from restorekit.zoo import LoadedModel
 
 Watch = Callable[[Tensor, float], None]
 """Called after each iteration: what would be the result after it, [B, C, H, W], and ||x_k+1 - x_k|| / ||x_k||."""
 
-
+MARGIN = 16
+"""Pixels of the opposite edge that a network of convolutions is shown; 32 gave nothing more."""
 _NOISE_OF_SMALL = 1
 """Noise on the scale 0..255 that models trained to enlarge have seen; the levels on their cards are scales."""
 
@@ -99,6 +100,9 @@ class ZooDenoiser:
 
     Noise levels beyond the range of a model to denoise are taken as the nearest in it. tiles: how many there were, over
     all calls.
+
+    Operators of the Fourier transform take images to be periodic: a network of convolutions, to which an edge is an
+    edge, is shown some of what lies at the opposite one. That was worth 0.08 dB to a picture of 481x321 pixels.
     """
 
     def __init__(self, model: LoadedModel, settings: RunSettings) -> None:
@@ -116,10 +120,24 @@ class ZooDenoiser:
         network = self._network.to(images.device)
         estimates = []
         for image, level in zip(images, sigma.clamp(*self._range).tolist(), strict=True):
-            estimate, tiles = restore_batch(image[None], level, network, self._settings)
-            self.tiles += tiles
-            estimates.append(estimate)
+            estimates.append(self._denoised(image[None], level, network))
         return torch.cat(estimates)
+
+    def _denoised(self, image: Tensor, level: float, network: PatchNetwork) -> Tensor:
+        height, width = image.shape[-2:]
+        margin = 0 if network.has_strides else MARGIN
+        if margin:
+            rows, cols = (_continued(side, network.patch_size, image.device) for side in (height, width))
+            image = image[..., rows, :][..., cols]
+        estimate, tiles = restore_batch(image, level, network, self._settings)
+        self.tiles += tiles
+        return estimate[..., margin : margin + height, margin : margin + width]
+
+
+def _continued(side: int, cell: int, device: torch.device) -> Tensor:
+    """The places of `side` pixels that go on periodically for `MARGIN` pixels at both ends and then to whole cells."""
+    length = regular_length(side + 2 * MARGIN, cell, cell)
+    return (torch.arange(length, device=device) - MARGIN) % side
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """A U-Net in tiles, on any size, at any scale of its values."""
 
 from dataclasses import asdict, replace
+from itertools import product
 
 import pytest
 import torch
@@ -78,6 +79,18 @@ def test_tiles_agree_with_the_whole(channels, size):
     assert len(network.blocks(*size, 2, 32)) > 1
 
 
+def test_the_last_pixels_are_estimated_on_cells_that_end_with_the_image(network):
+    image, level = randn(1, 3, 61, 83), torch.full((1,), 0.1)
+    whole = estimate(network, image, level, 1024)
+    kept_rows, kept_cols = ((slice(0, side - 16), slice(side - 16, side)) for side in (61, 83))
+    seen_rows, seen_cols = (slice(0, 56), slice(61 - 40, 61)), (slice(0, 80), slice(83 - 40, 83))
+    for down, across in product(range(2), range(2)):
+        seen, kept = (..., seen_rows[down], seen_cols[across]), (..., kept_rows[down], kept_cols[across])
+        part = torch.zeros_like(image)
+        part[seen] = estimate(network, image[seen], level)
+        torch.testing.assert_close(whole[kept], part[kept])
+
+
 def test_the_halo_is_the_field_of_view(network):
     """What is farther away than the halo changes nothing, and what is a little nearer does."""
     level, middle = torch.full((1,), 0.1), 160
@@ -139,6 +152,10 @@ def test_mirrored_mosaics_have_mirrored_estimates(mosaics):
             assert torch.equal(mirrored.flip(sides), estimate)
         tiled, covered = network(filled, level, tile_size=16, mask=mask)
         torch.testing.assert_close(tiled / covered, estimate, rtol=1e-5, atol=1e-5)
+    ragged = network(filled[..., :29, :43], level, tile_size=16, mask=mask[..., :29, :43])[0]
+    corner = (..., slice(29 - 24, 29), slice(43 - 40, 43))
+    expected = network(filled[corner], level, mask=mask[corner])[0]
+    torch.testing.assert_close(ragged[..., -16:, -16:], expected[..., -16:, -16:], rtol=1e-5, atol=1e-5)
     filled, mask = (torch.cat(parts) for parts in zip(*cases, strict=True))
     together = network(filled, level.expand(len(filled)), mask=mask)[0]
     torch.testing.assert_close(together[-1:], estimate, rtol=1e-5, atol=1e-5)

@@ -22,7 +22,8 @@ from restorekit.restore.trajectory import Trajectory
 from restorekit.solvers.admm import Splitting
 from restorekit.zoo import load_model
 
-MODEL = load_model(Path(__file__).parents[2] / "weights" / "denoise-gray-sc.safetensors")
+WEIGHTS = Path(__file__).parents[2] / "weights"
+MODEL = load_model(WEIGHTS / "denoise-gray-sc.safetensors")
 MODELS = ModelChoice(PRIOR_TASK, MODEL)
 FAST = RunSettings(Quality.FAST, "cpu")
 
@@ -105,6 +106,15 @@ def test_the_denoiser_takes_a_level_an_image(photo):
     alone = ZooDenoiser(MODEL, FAST)(images[:1], torch.tensor([0.02]))
     assert torch.equal(estimates[:1], alone)
     assert not torch.allclose(estimates[0], estimates[1], atol=1e-3)
+
+
+def test_a_network_of_convolutions_sees_the_opposite_edge(photo):
+    image, level = torch.from_numpy(photo)[None, None, :29, :37].contiguous(), torch.tensor([0.05])
+    denoiser = ZooDenoiser(load_model(WEIGHTS / "denoise-gray-unet.safetensors"), FAST)
+    before = denoiser(image, level)
+    assert before.shape == image.shape
+    image[..., -1, :] += 0.3
+    assert float((denoiser(image, level) - before)[..., 0, :].abs().max()) > 0.01
 
 
 def test_schedules_follow_the_noise():
