@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 TURNS = 8
+TRANSPOSED = 5
+"""The turn that makes rows of columns."""
 
 
 def turned(images: Tensor, turn: int) -> Tensor:

@@ -57,7 +57,8 @@ def test_cells_lie_alike_from_every_side_of_an_odd_image(monkeypatch):
     odd = images()[0, 0].repeat(9, 7)
     best, _ = restore_array(odd.numpy(), 0.1, network, RunSettings(Quality.BEST, "cpu"))
     assert best.shape == odd.shape == (45, 49)
-    for turn, observed in enumerate(seen):
-        upright = turned_back(observed, turn)
-        assert upright.shape == (1, 1, 48, 52)
-        assert torch.equal(upright[0, 0, :45, :49], odd)
+    windows = [(rows, cols) for rows in (slice(44), slice(25, 45)) for cols in (slice(48), slice(29, 49))]
+    assert len(seen) == TURNS * len(windows)
+    for call, observed in enumerate(seen):
+        upright = turned_back(observed, call // len(windows))
+        assert torch.equal(upright[0, 0], odd[windows[call % len(windows)]])

@@ -57,8 +57,7 @@ def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
 
     shipped = shipped_models()
     if as_json:
-        documents = [_document(model.card, model.path) for model in shipped]
-        _print_json([{**document, "default_of": default_of(str(document["name"]))} for document in documents])
+        _print_json([_document(model.card, model.path) for model in shipped])
         return
     from rich.table import Table
 
@@ -70,7 +69,7 @@ def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
         table.add_row(
             card.name,
             card.task,
-            ", ".join(default_of(card.name)),
+            ", ".join(default_of(model.path)),
             _images(card),
             _range_text(card),
             f"{card.parameters:,}",
@@ -210,7 +209,7 @@ def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
     from restorekit.image import show_path
     from restorekit.zoo import default_of
 
-    defaults = default_of(card.name)
+    defaults = default_of(file.path)
     rows = [
         ("name", card.name),
         ("description", card.description),
@@ -280,7 +279,9 @@ def _images(card: ModelCard) -> str:
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:
-    return {**asdict(card), "path": str(path)}
+    from restorekit.zoo import default_of
+
+    return {**asdict(card), "default_of": default_of(path), "path": str(path)}
 
 
 def _print_json(document: object) -> None:

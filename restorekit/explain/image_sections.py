@@ -138,10 +138,11 @@ def confidence(subject: Subject, gallery: Gallery) -> str:
     bar = colour_bar(top, "of 255", MAGMA)
     pixels = coloured(255 * spread, top, MAGMA)
     figures = [gallery.figure("confidence", pixels, caption + bar, _scale(subject))]
+    together = f" over squares of {stride} by {stride} pixels" if stride > 1 else ""
     label = (
         f"Up to {math.ceil(size / stride) ** 2} patches hold the same pixel, and each has its own estimate of it; the "
-        "result is their mean. This is their standard deviation. Where it is dark they agree; where it is bright "
-        "the mean is a compromise. An error that all of them make alike it cannot show."
+        f"result is their mean. This is their standard deviation{together}. Where it is dark they agree; where it is "
+        "bright the mean is a compromise. An error that all of them make alike it cannot show."
     )
     if subject.clean is not None:
         difference = subject.estimates[-1] - subject.region.cut(subject.clean)

@@ -41,7 +41,9 @@ def without_grid(spread: NDArray[np.float32], stride: int) -> NDArray[np.float32
     """
     from scipy.ndimage import uniform_filter
 
-    smooth: NDArray[np.float32] = np.sqrt(uniform_filter(np.square(spread), stride, mode="nearest"))
+    # The filter keeps a running sum, which rounding may leave a little below nought.
+    squares = uniform_filter(np.square(spread), stride, mode="nearest").clip(0)
+    smooth: NDArray[np.float32] = np.sqrt(squares)
     return smooth
 
 

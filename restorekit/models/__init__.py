@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording
+from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording, View, Window
 from restorekit.models.cs_sc import CsSparseCoding
 from restorekit.models.enlarger import Enlarger
 from restorekit.models.registry import AnyNetwork, build, settings_json
@@ -21,6 +21,8 @@ __all__ = [
     "SparseCoding",
     "SparseCodingSettings",
     "UnrolledADMM",
+    "View",
+    "Window",
     "build",
     "settings_json",
 ]

@@ -46,6 +46,34 @@ class Network(nn.Module, ABC):
         return True
 
 
+@dataclass(frozen=True)
+class Window:
+    """Pixels of one side of an image that are restored together, `seen`, and those whose estimate is `kept`."""
+
+    seen: slice
+    kept: slice
+
+    @property
+    def length(self) -> int:
+        """Of what is seen."""
+        length: int = self.seen.stop - self.seen.start
+        return length
+
+    @property
+    def within(self) -> slice:
+        """Where in the window what is kept lies."""
+        return slice(self.kept.start - self.seen.start, self.kept.stop - self.seen.start)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a network is shown an image: by a turn of `turns.turned`, cells beginning `down` and `right` of a corner."""
+
+    turn: int = 0
+    down: int = 0
+    right: int = 0
+
+
 class PatchNetwork(Network):
     """A network that estimates a clean image from the patches of an observed one."""
 
@@ -67,6 +95,19 @@ class PatchNetwork(Network):
     def grid_stride(self, stride: int) -> int:
         """The distance of the patches it restores when asked for every stride-th one."""
         return stride
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The views whose estimates are averaged at the best quality; otherwise the first is enough."""
+        return (View(),)
+
+    def windows(self, length: int, first: int = 0) -> list[Window]:
+        """The parts to restore a side of `length` pixels by, which are kept one over the other in their order.
+
+        first: where cells begin. The last may end beyond the image, which then has to be continued.
+        """
+        whole = slice(0, max(length, self.patch_size))
+        return [Window(whole, whole)]
 
     def blocks(self, height: int, width: int, stride: int, tile_size: int) -> list[GridBlock]:
         """The blocks of patches that tiles of an image are restored by.

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
-from restorekit.models.base import Network, PatchNetwork
+from restorekit.models.base import Network, PatchNetwork, View, Window
 from restorekit.models.convolution import (
     DifferenceHead,
     adopt_shallower,
@@ -22,6 +22,7 @@ from restorekit.models.convolution import (
 )
 from restorekit.models.settings import SettingsReader
 from restorekit.tiling import GridBlock, accumulate_blocks, regular_length
+from restorekit.turns import TRANSPOSED, TURNS
 
 SHUFFLE = 2
 """Features are half as high and wide as the image, which is a quarter of the work."""
@@ -80,9 +81,7 @@ class UNet(PatchNetwork):
     Features being two pixels apart, what a filter meets of the mosaic then is the same everywhere.
 
     Its patches are cells: squares as large as a pixel of its smallest features, side by side. Each is estimated once,
-    whatever the stride that is asked for. Where the cells end before the image does, a strip along that edge is
-    estimated on cells of its own, which end with the image. Continued by its mirror image, an image of 481x321 pixels
-    lost up to 0.04 dB: noise that is there twice looks like a detail, and edges are what training has shown.
+    whatever the stride that is asked for.
     """
 
     def __init__(self, settings: UNetSettings) -> None:
@@ -152,6 +151,37 @@ class UNet(PatchNetwork):
         cell = self.patch_size
         return super().blocks(height - height % cell, width - width % cell, stride, tile_size)
 
+    @property
+    def views(self) -> tuple[View, ...]:
+        """All turns and mirror images.
+
+        Those of a mosaic it would flip back until they begin with red: so it sees the mosaic and its transpose, with
+        cells that begin at red, at the greens beside and below it, and at blue. With turns alone, of which two differ
+        then, the mean over five pictures gained 0.13 dB, with these 0.24 dB.
+        """
+        if not self.settings.mosaic:
+            return tuple(View(turn) for turn in range(TURNS))
+        return tuple(View(*view) for view in product((0, TRANSPOSED), (0, 1), (0, 1)))
+
+    def windows(self, length: int, first: int = 0) -> list[Window]:
+        """Whole cells, and where they leave out pixels at an end of the image a strip of cells that has them.
+
+        Continued by its mirror image, an image of 481x321 pixels lost up to 0.04 dB: noise that is there twice looks
+        like a detail, and edges are what training has shown. A side shorter than a strip is continued all the same.
+        """
+        cell = self.patch_size
+        seen, kept = EDGE_SEEN * cell, EDGE_KEPT * cell
+        if length < seen:
+            whole = slice(0, regular_length(length, cell, cell))
+            return [Window(whole, whole)]
+        whole = slice(first, length - (length - first) % cell)
+        windows = [Window(whole, whole)]
+        if first > 0:
+            windows.append(Window(slice(0, seen), slice(0, kept)))
+        if whole.stop < length:
+            windows.append(Window(slice(length - seen, length), slice(length - kept, length)))
+        return windows
+
     def forward(
         self,
         observed: Tensor,
@@ -162,7 +192,7 @@ class UNet(PatchNetwork):
     ) -> tuple[Tensor, Tensor]:
         """Restore the cells of `observed`; see `PatchNetwork.forward`.
 
-        Without a tile size, strips along the edges are left out.
+        Pixels beyond the last whole cell stay uncovered; `windows` says how to have them.
 
         Raises ModelMismatchError for a mask, unless it is made for mosaics; a mask then has to be there.
         """
@@ -176,22 +206,10 @@ class UNet(PatchNetwork):
             inner = observed[..., : height - height % cell, : width - width % cell]
             border = (0, width % cell, 0, height % cell)
             return F.pad(self._estimate(inner, level, mask), border), F.pad(torch.ones_like(inner[0, 0]), border)
-        sums = self._cells(observed, level, stride, tile_size, mask)
-        strips = list(product(*(_strips(side, cell) for side in (height, width))))[1:]
-        for (rows, kept_rows), (cols, kept_cols) in strips:
-            seen = None if mask is None else mask[..., rows, cols]
-            strip = self._cells(observed[..., rows, cols], level, stride, tile_size, seen)
-            kept = sums[..., kept_rows, kept_cols]
-            kept.copy_(strip[..., strip.shape[-2] - kept.shape[-2] :, strip.shape[-1] - kept.shape[-1] :])
-        return sums, torch.ones_like(sums[0, 0])
-
-    def _cells(self, observed: Tensor, level: Tensor, stride: int, tile_size: int, mask: Tensor | None) -> Tensor:
-        """The cells that begin with the image, over tiles, like the image; beyond them it is nought."""
-        cell = self.patch_size
-        height, width = (side - side % cell for side in observed.shape[-2:])
+        whole = height - height % cell, width - width % cell
 
         def restore(block: GridBlock) -> tuple[Tensor, Tensor]:
-            outer = block.grown(self.halo // cell, height, width, cell)
+            outer = block.grown(self.halo // cell, *whole, cell)
             rows, cols = outer.window(cell)
             estimate = self._estimate(observed[..., rows, cols], level, mask)
             rows, cols = block.window(cell)
@@ -202,7 +220,7 @@ class UNet(PatchNetwork):
             ]
             return sums, torch.ones_like(sums[0, 0])
 
-        return accumulate_blocks(restore, self.blocks(height, width, stride, tile_size), cell, like=observed)[0]
+        return accumulate_blocks(restore, self.blocks(height, width, stride, tile_size), cell, like=observed)
 
     def _estimate(self, observed: Tensor, level: Tensor, mask: Tensor | None) -> Tensor:
         """The whole of images [B, C, H, W] whose sides are multiples of a cell's.
@@ -222,15 +240,6 @@ class UNet(PatchNetwork):
             features = decode(grow(features) + kept.pop())
         estimate = observed - F.pixel_shuffle(self.tail(features), SHUFFLE)
         return estimate if mask is None else _flipped_to_rggb(estimate, mask)
-
-
-def _strips(side: int, cell: int) -> list[tuple[slice, slice]]:
-    """What is seen and what of it is kept, along one side: all that is cells, and the strip with the last pixels."""
-    whole = side - side % cell
-    if whole == side:
-        return [(slice(0, side), slice(0, side))]
-    seen, kept = (side - min(cells * cell, whole) for cells in (EDGE_SEEN, EDGE_KEPT))
-    return [(slice(0, whole), slice(0, whole)), (slice(seen, side), slice(kept, side))]
 
 
 def _flipped_to_rggb(images: Tensor, mask: Tensor) -> Tensor:

@@ -139,11 +139,11 @@ def demosaic_array(
     """A mosaic [H, W] of any size, in [0, 1] -> the RGB estimate [H, W, 3] in [0, 1].
 
     The network is given the linear interpolation, as in training, and the mask that tells what was observed of it; its
-    estimate is then made to agree with what was observed. A mosaic that is smaller than a patch is extended by a mirror
-    that keeps its pattern.
+    estimate is then made to agree with what was observed. A mosaic that is too small for the network is extended by a
+    mirror that keeps its pattern.
     """
     height, width = observed.shape
-    rows, columns = (mirror(side, 0, max(side, network.patch_size)) for side in (height, width))
+    rows, columns = (mirror(side, 0, max(side, network.windows(side)[-1].seen.stop)) for side in (height, width))
     mosaic = torch.from_numpy(observed)
     rgb, report = _estimate(mosaic[rows][:, columns].numpy(), pattern, network, settings)
     agreeing = reconcile(torch.from_numpy(rgb[:height, :width]), mosaic, pattern)

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.errors import DeviceError, ModelMismatchError, UsageError
-from restorekit.models import PatchNetwork
+from restorekit.models import PatchNetwork, View, Window
 from restorekit.physics.mosaic import mirror
 from restorekit.tiling import within_memory
-from restorekit.turns import mean_over_turns, turned
+from restorekit.turns import turned, turned_back
 
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
@@ -137,23 +138,39 @@ def restore_batch(
     """
     stride = settings.quality.stride
     height, width = images.shape[-2:]
-    size = [max(side, network.patch_size) for side in (height, width)]
+    size = [max(side, network.windows(side)[-1].seen.stop) for side in (height, width)]
     padded = _mirrored_to(images, *size)
+    known = None if mask is None else _mirrored_to(mask, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
-    tiles = len(network.blocks(padded.shape[-2], padded.shape[-1], stride, tile_size))
     levels = torch.full((images.shape[0],), level, device=images.device)
-    known = None if mask is None else _mirrored_to(mask, *size)
 
-    def restore(turn: int) -> Tensor:
-        seen = None if known is None else turned(known, turn)
-        sums, covered = network(turned(padded, turn), levels, stride, tile_size, mask=seen)
-        estimate: Tensor = sums.div_(covered)
-        return estimate
+    def windows(view: View) -> list[tuple[Window, Window]]:
+        return list(product(network.windows(height, view.down), network.windows(width, view.right)))
 
-    every_turn = settings.quality is Quality.BEST and not network.has_strides
-    estimate = mean_over_turns(restore) if every_turn else restore(0)
+    def restore(down: Window, across: Window, turn: int) -> Tensor:
+        seen = turned(padded[..., down.seen, across.seen], turn)
+        part = None if known is None else turned(known[..., down.seen, across.seen], turn)
+        sums, covered = network(seen, levels, stride, tile_size, mask=part)
+        return turned_back(sums.div_(covered), turn)
+
+    def restore_whole(view: View) -> Tensor:
+        # Windows are turned rather than the image: so cells, and blocks of JPEG, lie alike in all turns.
+        if len(windows(view)) == 1:
+            return restore(*windows(view)[0], view.turn)
+        whole = torch.empty_like(padded)
+        for down, across in windows(view):
+            whole[..., down.kept, across.kept] = restore(down, across, view.turn)[..., down.within, across.within]
+        return whole
+
+    first, *others = network.views
+    estimate = restore_whole(first)
+    if settings.quality is Quality.BEST:
+        for view in others:
+            estimate += restore_whole(view)
+        estimate /= len(network.views)
+    tiles = sum(len(network.blocks(down.length, across.length, stride, tile_size)) for down, across in windows(first))
     return estimate.clamp_(0, 1)[..., :height, :width], tiles
 
 

@@ -18,7 +18,7 @@ from restorekit.noise import estimate_sigma
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.engine import RunReport, RunSettings, restore_batch
 from restorekit.solvers.admm import TOLERANCE, Iteration, Proximal, Schedule, Splitting, admm
-from restorekit.tiling import regular_length, within_memory
+from restorekit.tiling import periodic_places, within_memory
 from restorekit.zoo import LoadedModel
 
 Watch = Callable[[Tensor, float], None]
@@ -117,27 +117,21 @@ class ZooDenoiser:
 
     def __call__(self, images: Tensor, sigma: Tensor) -> Tensor:
         """Images [B, C, H, W] and the noise level of each, [B] -> estimates."""
-        network = self._network.to(images.device)
+        self._network.to(images.device)
         estimates = []
         for image, level in zip(images, sigma.clamp(*self._range).tolist(), strict=True):
-            estimates.append(self._denoised(image[None], level, network))
+            estimates.append(self._denoised(image[None], level))
         return torch.cat(estimates)
 
-    def _denoised(self, image: Tensor, level: float, network: PatchNetwork) -> Tensor:
-        height, width = image.shape[-2:]
+    def _denoised(self, image: Tensor, level: float) -> Tensor:
+        network, (height, width) = self._network, image.shape[-2:]
         margin = 0 if network.has_strides else MARGIN
         if margin:
-            rows, cols = (_continued(side, network.patch_size, image.device) for side in (height, width))
+            rows, cols = (periodic_places(side, network.patch_size, margin, image.device) for side in (height, width))
             image = image[..., rows, :][..., cols]
         estimate, tiles = restore_batch(image, level, network, self._settings)
         self.tiles += tiles
         return estimate[..., margin : margin + height, margin : margin + width]
-
-
-def _continued(side: int, cell: int, device: torch.device) -> Tensor:
-    """The places of `side` pixels that go on periodically for `MARGIN` pixels at both ends and then to whole cells."""
-    length = regular_length(side + 2 * MARGIN, cell, cell)
-    return (torch.arange(length, device=device) - MARGIN) % side
 
 
 @torch.inference_mode()

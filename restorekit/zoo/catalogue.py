@@ -76,10 +76,15 @@ def default_models(task: str, *, explained: bool = False) -> dict[int, str]:
     return {channels: name for (known, channels), name in sorted(models.items()) if known == task}
 
 
-def default_of(name: str) -> tuple[str, ...]:
-    """The tasks that a model is used for where none is asked for, be it at some levels or for some pictures alone."""
-    named = {task: None for (task, _), default in _DEFAULT_MODELS.items() if default == name}
-    better = {task: None for (task, _), names in _STAND_INS.items() if name in names}
+def default_of(path: Path) -> tuple[str, ...]:
+    """The tasks that the model in a file is used for where none is asked for and nothing is to be explained.
+
+    It may be so at some levels or for some pictures alone. No task for a file that is not installed with the package.
+    """
+    if path != _shipped_files().get(path.stem):
+        return ()
+    named = {task: None for (task, _), name in _DEFAULT_MODELS.items() if name == path.stem}
+    better = {task: None for (task, _), names in _STAND_INS.items() if path.stem in names}
     return tuple(named | better)
 
 

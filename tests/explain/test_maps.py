@@ -23,6 +23,9 @@ def test_the_grid_of_patches_does_not_show():
     smooth = without_grid(spread, 3)
     np.testing.assert_allclose(smooth[1:-1, 1:-1], np.sqrt(np.square(spread[:3, :3]).mean()), rtol=1e-5)
     np.testing.assert_allclose(without_grid(spread, 1), spread, rtol=1e-6)
+    bright_and_dark = np.random.default_rng(0).random((40, 400), np.float32) * np.float32(1e3)
+    bright_and_dark[:, 200:] = 0
+    assert not np.isnan(without_grid(bright_and_dark, 3)).any()
 
 
 def test_atoms_are_counted(trajectory):

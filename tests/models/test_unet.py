@@ -1,7 +1,7 @@
 """A U-Net in tiles, on any size, at any scale of its values."""
 
 from dataclasses import asdict, replace
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ import torch
 from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.models.unet import UNet, UNetSettings
 from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate
-from restorekit.restore.engine import RunSettings, restore_batch
+from restorekit.restore.engine import Quality, RunSettings, restore_batch
 
 SETTINGS = UNetSettings(channels=3, widths=(8, 12, 16), blocks=1)
 
@@ -72,23 +72,31 @@ def test_tiles_agree_with_the_whole(channels, size):
     network = UNet(UNetSettings(channels, SETTINGS.widths, SETTINGS.blocks)).double()
     torch.nn.init.normal_(network.tail.weight, std=0.1, generator=torch.Generator().manual_seed(1))
     image, level = randn(1, channels, *size).double(), torch.full((1,), 0.1).double()
-    whole = estimate(network, image, level, 1024)
+    whole = network(image, level, 1, 1024)
     assert network.halo < 160
-    tiled = estimate(network, image, level, 32)
+    tiled = network(image, level, 1, 32)
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-10)
     assert len(network.blocks(*size, 2, 32)) > 1
 
 
-def test_the_last_pixels_are_estimated_on_cells_that_end_with_the_image(network):
-    image, level = randn(1, 3, 61, 83), torch.full((1,), 0.1)
-    whole = estimate(network, image, level, 1024)
-    kept_rows, kept_cols = ((slice(0, side - 16), slice(side - 16, side)) for side in (61, 83))
-    seen_rows, seen_cols = (slice(0, 56), slice(61 - 40, 61)), (slice(0, 80), slice(83 - 40, 83))
-    for down, across in product(range(2), range(2)):
-        seen, kept = (..., seen_rows[down], seen_cols[across]), (..., kept_rows[down], kept_cols[across])
-        part = torch.zeros_like(image)
-        part[seen] = estimate(network, image[seen], level)
-        torch.testing.assert_close(whole[kept], part[kept])
+@pytest.mark.parametrize("size", [(61, 83), (64, 83), (41, 64)])
+def test_the_last_pixels_are_estimated_on_cells_that_end_with_the_image(network, size):
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(2))
+    whole, _ = restore_batch(image, 0.1, network, RunSettings())
+    assert [network.windows(side)[-1].seen.stop for side in size] == list(size)
+    for rows, cols in product(*(network.windows(side) for side in size)):
+        alone = estimate(network, image[..., rows.seen, cols.seen], torch.full((1,), 0.1)).clamp(0, 1)
+        last = [window == network.windows(side)[-1] for window, side in zip((rows, cols), size, strict=True)]
+        right = tuple(slice(None) if end else slice(0, -16) for end in last)
+        torch.testing.assert_close(
+            whole[..., rows.kept, cols.kept][(..., *right)], alone[..., rows.within, cols.within][(..., *right)]
+        )
+
+
+@pytest.mark.parametrize("side", [1, 7, 15, 33, 39])
+def test_a_side_too_short_for_a_strip_is_continued(network, side):
+    (window,) = network.windows(side)
+    assert window.seen == window.kept == slice(0, -(-side // 8) * 8)
 
 
 def test_the_halo_is_the_field_of_view(network):
@@ -152,13 +160,31 @@ def test_mirrored_mosaics_have_mirrored_estimates(mosaics):
             assert torch.equal(mirrored.flip(sides), estimate)
         tiled, covered = network(filled, level, tile_size=16, mask=mask)
         torch.testing.assert_close(tiled / covered, estimate, rtol=1e-5, atol=1e-5)
-    ragged = network(filled[..., :29, :43], level, tile_size=16, mask=mask[..., :29, :43])[0]
-    corner = (..., slice(29 - 24, 29), slice(43 - 40, 43))
-    expected = network(filled[corner], level, mask=mask[corner])[0]
-    torch.testing.assert_close(ragged[..., -16:, -16:], expected[..., -16:, -16:], rtol=1e-5, atol=1e-5)
     filled, mask = (torch.cat(parts) for parts in zip(*cases, strict=True))
     together = network(filled, level.expand(len(filled)), mask=mask)[0]
     torch.testing.assert_close(together[-1:], estimate, rtol=1e-5, atol=1e-5)
+
+
+def test_strips_of_a_mosaic_have_their_part_of_its_mask(mosaics):
+    network, cases = mosaics
+    for filled, mask in cases:
+        image, known = (torch.cat((part, part), -2)[..., :61, :43] for part in (filled, mask))
+        whole, _ = restore_batch(image, 0.02, network, RunSettings(), known)
+        corner = (..., slice(61 - 40, 61), slice(43 - 40, 43))
+        alone = network(image[corner], torch.full((1,), 0.02), mask=known[corner])[0].clamp(0, 1)
+        torch.testing.assert_close(whole[..., -16:, -16:], alone[..., -16:, -16:], rtol=1e-5, atol=1e-5)
+
+
+def test_all_views_of_a_mosaic_differ(mosaics, monkeypatch):
+    network, cases = mosaics
+    image, known = (torch.cat((part, part), -2)[..., :61, :] for part in cases[0])
+    estimates = []
+    for view in network.views:
+        monkeypatch.setattr(UNet, "views", (view,))
+        estimates.append(restore_batch(image, 0.02, network, RunSettings(Quality.BEST), known)[0][..., 16:45, 16:32])
+    assert len(estimates) == 8
+    for one, other in combinations(estimates, 2):
+        assert float((one - other).abs().max()) > 1e-3
 
 
 def test_one_for_mosaics_needs_a_mask(mosaics):

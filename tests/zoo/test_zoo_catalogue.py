@@ -51,11 +51,12 @@ def test_default_models() -> None:
         default_model("denoise", 2)
 
 
-def test_what_a_model_is_the_default_of() -> None:
-    assert default_of("denoise-gray-groupsc") == ("denoise", "deblur")
-    assert default_of("denoise-color-unet") == ("denoise",)
-    assert default_of("denoise-color-sc") == ()
-    defaults = {task for model in shipped_models() for task in default_of(model.card.name)}
+def test_what_a_model_is_the_default_of(tmp_path: Path) -> None:
+    assert default_of(find("denoise-gray-groupsc")) == ("denoise", "deblur")
+    assert default_of(find("denoise-color-unet")) == ("denoise",)
+    assert default_of(find("denoise-color-sc")) == ()
+    assert default_of(tmp_path / "denoise-color-unet.safetensors") == ()
+    defaults = {task for model in shipped_models() for task in default_of(model.path)}
     assert defaults == {model.card.task for model in shipped_models()}
 
 
