@@ -102,7 +102,7 @@ class ZooDenoiser:
     all calls.
 
     Operators of the Fourier transform take images to be periodic: a network of convolutions, to which an edge is an
-    edge, is shown some of what lies at the opposite one. That was worth 0.08 dB to a picture of 481x321 pixels.
+    edge, is shown some of what lies at the opposite one.
     """
 
     def __init__(self, model: LoadedModel, settings: RunSettings) -> None:
