@@ -74,12 +74,6 @@ def regular_length(length: int, patch_size: int, stride: int) -> int:
     return length + (patch_size - length) % stride
 
 
-def periodic_places(side: int, cell: int, margin: int, device: torch.device) -> Tensor:
-    """The places of `side` pixels that go on periodically for a margin at both ends, and then to whole cells."""
-    length = regular_length(side + 2 * margin, cell, cell)
-    return (torch.arange(length, device=device) - margin) % side
-
-
 def grid_blocks(height: int, width: int, patch_size: int, stride: int, tile_size: int) -> list[GridBlock]:
     """Cut the patch grid of an image into blocks that cover at most `tile_size` x `tile_size` pixels each.
 

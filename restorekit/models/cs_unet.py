@@ -12,7 +12,7 @@ from restorekit.models.base import Network, Recording
 from restorekit.models.cs_network import Estimate, KspaceNetwork
 from restorekit.models.settings import SettingsReader
 from restorekit.models.unet import UNet, UNetSettings
-from restorekit.tiling import periodic_places
+from restorekit.tiling import regular_length
 from restorekit.turns import TURNS, turned, turned_back
 
 LAST_LEVEL = 0.1
@@ -98,7 +98,10 @@ class CsUNet(KspaceNetwork):
 
         def estimate(k: int, x: Tensor) -> Estimate:
             height, width = x.shape[2:]
-            rows, cols = (periodic_places(side, self.denoiser.patch_size, 0, x.device) for side in (height, width))
+            cell = self.denoiser.patch_size
+            rows, cols = (
+                torch.arange(regular_length(side, cell, cell), device=x.device) % side for side in (height, width)
+            )
             parts = x.reshape(-1, 1, height, width)[..., rows, :][..., cols]
             told = levels[:, k].repeat_interleave(x.shape[1])
             ways = TURNS if stride == 1 else 1

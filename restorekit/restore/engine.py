@@ -139,8 +139,8 @@ def restore_batch(
     stride = settings.quality.stride
     height, width = images.shape[-2:]
     size = [max(side, network.windows(side)[-1].seen.stop) for side in (height, width)]
-    padded = _mirrored_to(images, *size)
-    known = None if mask is None else _mirrored_to(mask, *size)
+    padded = mirrored_to(images, *size)
+    known = None if mask is None else mirrored_to(mask, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
@@ -157,10 +157,11 @@ def restore_batch(
 
     def restore_whole(view: View) -> Tensor:
         # Windows are turned rather than the image: so cells, and blocks of JPEG, lie alike in all turns.
-        if len(windows(view)) == 1:
-            return restore(*windows(view)[0], view.turn)
+        parts = windows(view)
+        if len(parts) == 1:
+            return restore(*parts[0], view.turn)
         whole = torch.empty_like(padded)
-        for down, across in windows(view):
+        for down, across in parts:
             whole[..., down.kept, across.kept] = restore(down, across, view.turn)[..., down.within, across.within]
         return whole
 
@@ -209,8 +210,8 @@ def free_memory() -> int:
         return CPU_MEMORY
 
 
-def _mirrored_to(images: Tensor, height: int, width: int) -> Tensor:
-    """Images that go on as their mirror image at the bottom and right, up to that height and width.
+def mirrored_to(images: Tensor, height: int, width: int) -> Tensor:
+    """Images [B, C, H, W] that go on as their mirror image at the bottom and right, up to that height and width.
 
     Their last row and column are not repeated: side by side, twice the same noise would look like a detail.
     """

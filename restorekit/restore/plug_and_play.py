@@ -16,16 +16,14 @@ from restorekit.errors import UsageError
 from restorekit.models import PatchNetwork, UnrolledADMM
 from restorekit.noise import estimate_sigma
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
-from restorekit.restore.engine import RunReport, RunSettings, restore_batch
+from restorekit.restore.engine import RunReport, RunSettings, mirrored_to, restore_batch
 from restorekit.solvers.admm import TOLERANCE, Iteration, Proximal, Schedule, Splitting, admm
-from restorekit.tiling import periodic_places, within_memory
+from restorekit.tiling import regular_length, within_memory
 from restorekit.zoo import LoadedModel
 
 Watch = Callable[[Tensor, float], None]
 """Called after each iteration: what would be the result after it, [B, C, H, W], and ||x_k+1 - x_k|| / ||x_k||."""
 
-MARGIN = 16
-"""Pixels of the opposite edge that a network of convolutions is shown; 32 gave nothing more."""
 _NOISE_OF_SMALL = 1
 """Noise on the scale 0..255 that models trained to enlarge have seen; the levels on their cards are scales."""
 
@@ -101,8 +99,8 @@ class ZooDenoiser:
     Noise levels beyond the range of a model to denoise are taken as the nearest in it. tiles: how many there were, over
     all calls.
 
-    Operators of the Fourier transform take images to be periodic: a network of convolutions, to which an edge is an
-    edge, is shown some of what lies at the opposite one.
+    Where patches lie side by side the image is continued to whole ones by its mirror image: here, where noise is faint,
+    it was no worse than strips along the edges, and better on seven pictures of 481x321 pixels by 0.05 dB or more.
     """
 
     def __init__(self, model: LoadedModel, settings: RunSettings) -> None:
@@ -125,13 +123,12 @@ class ZooDenoiser:
 
     def _denoised(self, image: Tensor, level: float) -> Tensor:
         network, (height, width) = self._network, image.shape[-2:]
-        margin = 0 if network.has_strides else MARGIN
-        if margin:
-            rows, cols = (periodic_places(side, network.patch_size, margin, image.device) for side in (height, width))
-            image = image[..., rows, :][..., cols]
+        if not network.has_strides:
+            cell = network.patch_size
+            image = mirrored_to(image, *(regular_length(side, cell, cell) for side in (height, width)))
         estimate, tiles = restore_batch(image, level, network, self._settings)
         self.tiles += tiles
-        return estimate[..., margin : margin + height, margin : margin + width]
+        return estimate[..., :height, :width]
 
 
 @torch.inference_mode()
