@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from numbers import Real
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -89,7 +90,7 @@ def demosaic(
             [0, 1].
         pattern: the colours of its first 2x2 pixels, row by row.
         model: a loaded model, a name or path, or None for the default one.
-        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
+        quality: fast, balanced or best; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.
 
@@ -120,7 +121,7 @@ def deblock(
         image: the decoded JPEG, as `denoise` takes images.
         quality_factor: of the compression, 1 to 100, as libjpeg counts.
         model: a loaded model, a name or path, or None for the default one.
-        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
+        quality: fast, balanced or best; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile.
 
@@ -157,7 +158,7 @@ def deblur(
         boundary: whether the scene goes on beyond the edges, or the image repeats itself.
         iterations: how many, None for as many as measured best.
         model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
-        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
+        quality: fast, balanced or best; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile of the denoiser.
 
@@ -198,7 +199,7 @@ def superres(
         noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
         iterations: how many, None for as many as measured best.
         model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
-        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
+        quality: fast, balanced or best; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
         tile: pixels across a tile of the denoiser.
 
@@ -234,7 +235,7 @@ def cs_mri(
         iterations: how many, None for as many as measured best, or as the model was trained for.
         model: a loaded model, a name or path, trained for this or to denoise grey images; "tv" for total variation; or
             None for the default one.
-        quality: fast, balanced or best: every third, every second or each patch; see `restore.engine.Quality`.
+        quality: fast, balanced or best; see `restore.engine.Quality`.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
@@ -265,9 +266,9 @@ def _level(value: object, name: str) -> float | None:
     """A standard deviation on the 0..255 scale in [0, 1], None for "auto"."""
     if value == "auto":
         return None
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, Real):
         raise UsageError(f"{name} must be a number on the 0..255 scale or 'auto', not {value!r}")
-    return value / 255
+    return float(value) / 255
 
 
 def _settings(quality: str, device: str, tile: int | Literal["auto"]) -> RunSettings:
@@ -295,10 +296,12 @@ def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:
 
 
 def _restore_tensor(image: Tensor, operation: Operation) -> Tensor:
-    if image.ndim == 4:
+    if image.ndim == 4 and len(image):
         return torch.stack([_restore_tensor(one, operation) for one in image])
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] not in (1, 3)):
         raise UsageError(f"a tensor must be [H, W], [C, H, W] or [B, C, H, W], not of shape {list(image.shape)}")
+    if image.dtype is torch.bfloat16:
+        raise UsageError("a tensor of bfloat16 cannot be restored; use float16 or float32")
     pixels = image.detach().cpu().numpy()
     if image.ndim == 3:
         pixels = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)

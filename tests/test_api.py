@@ -86,6 +86,10 @@ def test_sigma_and_quality_and_tile_take_effect(models: dict[int, zoo.LoadedMode
         restorekit.denoise(noisy, "auto", model=models[1]),
         restorekit.denoise(noisy, 10, model=models[1], quality="fast"),
     ]
+    for sigma in (np.float32(25), np.int64(25)):
+        assert np.array_equal(
+            restorekit.denoise(noisy, sigma, model=models[1]), restorekit.denoise(noisy, 25, model=models[1])
+        )
     for index, result in enumerate(results):
         assert all(not np.array_equal(result, other) for other in results[index + 1 :])
     assert np.allclose(restorekit.denoise(noisy, 10, model=models[1], tile=16), results[0], atol=1e-5)
@@ -99,6 +103,8 @@ def test_sigma_and_quality_and_tile_take_effect(models: dict[int, zoo.LoadedMode
         (np.zeros((4, 4), np.int64), UsageError),
         (np.full((4, 4), np.nan), UsageError),
         (torch.zeros(2, 5, 4, 4), UsageError),
+        (torch.zeros(0, 1, 4, 4), UsageError),
+        (torch.zeros(4, 4, dtype=torch.bfloat16), UsageError),
         (np.zeros((8, 8, 3)), ModelMismatchError),
     ],
 )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from restorekit.restore.scans import ScanOperation
 
 _SCAN = "Scan"
-_KSPACE_SUFFIXES = (".npy", ".npz", ".h5", ".cfl")
 
 
 @dataclass(frozen=True)
@@ -143,6 +142,8 @@ def cs_mri(
 
 def _are_pictures(inputs: list[str], *, sampled: bool) -> bool:
     """Whether to look for pictures: nothing is named like k-space, and a folder or stream is to be sampled."""
-    if any(Path(name).suffix.lower() in _KSPACE_SUFFIXES for name in inputs):
+    from restorekit.image.mri import KSPACE_SUFFIXES
+
+    if any(Path(name).suffix.lower() in KSPACE_SUFFIXES for name in inputs):
         return False
     return sampled or all(Path(name).suffix for name in inputs)

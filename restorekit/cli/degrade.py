@@ -103,7 +103,14 @@ def mosaic(
 
         return MakeMosaic(known)
 
-    run_on_files(files, messages, make_operation, participle="mosaic", written_as={"jpeg": "png", "webp": "png"})
+    run_on_files(
+        files,
+        messages,
+        make_operation,
+        participle="mosaic",
+        written_as={"jpeg": "png", "webp": "png"},
+        renamed={".ppm": ".pgm"},
+    )
 
 
 @degrade_app.command("blur")

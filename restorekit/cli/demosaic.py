@@ -52,7 +52,15 @@ def demosaic(
         models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
         return explained(Demosaic(known, models, settings), explanation, files)
 
-    run_on_files(files, messages, make_operation, participle="demosaiced", written_as={"jpeg": "png"}, camera_raw=True)
+    run_on_files(
+        files,
+        messages,
+        make_operation,
+        participle="demosaiced",
+        written_as={"jpeg": "png"},
+        camera_raw=True,
+        renamed={".pgm": ".ppm"},
+    )
 
 
 def _check_raw(inputs: list[str]) -> None:

@@ -73,7 +73,6 @@ def run_evaluation(
     make_method: Callable[[ModelChoice, RunSettings], Method[_L]],
     *,
     seed: int = 0,
-    prior: str | None = None,
 ) -> None:
     """Measure baselines and models, show the table, write JSON and page.
 
@@ -84,7 +83,6 @@ def run_evaluation(
         baselines: methods that come first in the table.
         make_method: a model at one quality as a method, or an error if it was not made for these levels.
         seed: of what the degradation draws at random.
-        prior: the task that models are made for which serve as priors; None if they are made for this very task.
 
     Raises:
         RestorekitError: nothing could be measured, or the figures not be written.
@@ -93,7 +91,7 @@ def run_evaluation(
 
     settings = run_settings(options)
     names: list[str] | list[None] = options.model or [None]
-    choices = [ModelChoice(prior or degradation.task, name, offline=options.offline) for name in names]
+    choices = [ModelChoice(degradation.task, name, offline=options.offline) for name in names]
     methods = [*baselines, *(make_method(choice, setting) for choice in choices for setting in settings)]
     notes = [choice.note for choice in choices if choice.note]
     measure_methods(options, messages, degradation, methods, seed=seed, notes=notes)

@@ -26,8 +26,10 @@ def check_explanation(explanation: ExplainOptions, files: FileOptions) -> None:
         raise UsageError("--explain and --skip-existing exclude each other")
     if explanation.at is not None:
         parse_pixel(explanation.at)
-    from restorekit.explain import check_folder
+    from restorekit.explain import check_apart, check_folder
 
+    reference = [] if explanation.reference is None else [explanation.reference]
+    check_apart(explanation.explain, [Path(files.inputs[0]), *reference])
     check_folder(explanation.explain, overwrite=files.overwrite)
 
 

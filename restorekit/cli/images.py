@@ -33,6 +33,7 @@ def run_on_files(
     participle: str,
     written_as: Mapping[str, str] = MappingProxyType({}),
     camera_raw: bool = False,
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Plan the files, make the operation, restore every picture and report.
 
@@ -42,7 +43,8 @@ def run_on_files(
         make_operation: loads the model; called once it is certain that there is something to do.
         participle: what the operation makes of a picture, for the names of outputs: `denoised`, `noisy`.
         written_as: see `PictureFiles`.
-        camera_raw: whether RAW files are read.
+        camera_raw: likewise.
+        renamed: likewise.
 
     Raises:
         typer.Exit: some inputs failed.
@@ -54,7 +56,7 @@ def run_on_files(
     from restorekit.restore.kinds import PictureFiles
     from restorekit.restore.plan import plan_batch
 
-    kind = PictureFiles(written_as, camera_raw)
+    kind = PictureFiles(written_as, camera_raw, renamed)
     plan = plan_batch(files.inputs, files.output, operation=participle, existing=existing, kind=kind)
     _check_streams(plan, files)
 

@@ -31,7 +31,6 @@ Offline = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 
-_CHANNELS = {1: "grey", 2: "complex", 3: "colour"}
 _LEVELS = {
     "denoise": "sigma",
     "deblock": "quality factor",
@@ -275,7 +274,9 @@ def _range_text(card: ModelCard) -> str:
 
 def _images(card: ModelCard) -> str:
     """What a model takes: one for MRI real and complex images, whichever it learned from."""
-    return "grey and complex" if card.task == "cs-mri" else _CHANNELS[card.channels]
+    from restorekit.zoo import CHANNELS
+
+    return "grey and complex" if card.task == "cs-mri" else CHANNELS[card.channels]
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:

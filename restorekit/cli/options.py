@@ -112,7 +112,7 @@ class ModelOptions:
         typer.Option(
             "--tile",
             metavar="auto|N",
-            help="Side of a tile in pixels; auto fits a CPU's cache or a GPU's free memory.",
+            help="Side of a tile in pixels; auto fits what memory is free, and where it can a CPU's cache.",
             rich_help_panel=_MODEL,
         ),
     ] = "auto"

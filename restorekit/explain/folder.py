@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from restorekit.errors import OutputError
@@ -20,6 +20,13 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{show_path(folder)}: no folder, and in the way of one") from None
     except OSError as error:
         raise OutputError(f"{show_path(folder)}: cannot be looked into ({error.strerror})") from error
+
+
+def check_apart(folder: Path, pictures: Iterable[Path]) -> None:
+    """Raise OutputError if a picture lies in the folder, where a file of the page might take its place."""
+    for picture in pictures:
+        if folder.resolve() in (picture.absolute().parent.resolve(), picture.resolve().parent):
+            raise OutputError(f"{show_path(folder)}: holds {show_path(picture)}; name a folder of the page's own")
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -> None:

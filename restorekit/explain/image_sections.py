@@ -54,7 +54,7 @@ def _overview(subject: Subject, gallery: Gallery) -> str:
     if subject.is_whole:
         return ""
     height, width = subject.case.restored.shape[:2]
-    step = -(-max(height, width) // OVERVIEW)
+    step = min(-(-max(height, width) // OVERVIEW), height, width)
     region = subject.region
     pixels = as_rgb(to_8_bits(_shrunk(subject.case.restored, step)))
     sides = (region.top // step, region.left // step, -(-region.height // step), -(-region.width // step))

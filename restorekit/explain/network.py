@@ -1,4 +1,4 @@
-"""Which networks can be explained, and which have a dictionary."""
+"""Which networks have a dictionary."""
 
 from __future__ import annotations
 
@@ -29,16 +29,6 @@ class PatchDictionary(Protocol):
     @property
     def patch_size(self) -> int:
         """In pixels."""
-
-
-def sparse_coding_of(model: LoadedModel) -> SparseCoding:
-    """The network of a model that codes patches, and nothing else. Raises UsageError for any other."""
-    if not isinstance(model.network, SparseCoding):
-        raise UsageError(
-            f"{model.card.name} has no atoms that could explain what it does; name a model to denoise, demosaic or "
-            "deblock that ends in -sc or -groupsc"
-        )
-    return model.network
 
 
 def dictionary_of(model: LoadedModel) -> PatchDictionary:

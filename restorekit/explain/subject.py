@@ -10,12 +10,11 @@ from torch import Tensor
 
 from restorekit.display.detail import most_detailed_window
 from restorekit.errors import UsageError
-from restorekit.explain.network import sparse_coding_of
 from restorekit.explain.trajectory import Region, Trajectory, follow, region_around
 from restorekit.explain.wording import WORDINGS, Wording
 from restorekit.metrics import psnr
 from restorekit.models import SparseCoding
-from restorekit.restore.case import Case, Image
+from restorekit.restore.case import Case, Image, sparse_coding_of
 
 Parameters = tuple[tuple[str, float | str], ...]
 

@@ -38,6 +38,9 @@ FORMATS = {
 
 _FORMAT_OF_SUFFIX = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 
+FALLBACK_SUFFIXES = (".png", ".tiff")
+"""Of what is written where another format cannot hold the pixels: for integers, and for floats."""
+
 supported_suffixes = frozenset(_FORMAT_OF_SUFFIX)
 """Lower-case suffixes of the files a folder is searched for."""
 
@@ -141,5 +144,6 @@ def output_suffix_for(picture: Picture, path: Path) -> str:
     try:
         check_encodable(picture, file_format_of(path))
     except UnsupportedImageError:
-        return ".tiff" if picture.pixels.dtype.kind == "f" else ".png"
+        whole, floating = FALLBACK_SUFFIXES
+        return floating if picture.pixels.dtype.kind == "f" else whole
     return path.suffix

@@ -38,7 +38,7 @@ _SIGNATURES = (
 )
 _CANON_CR3 = b"ftypcrx "
 _BAYER_PATTERNS = ("rggb", "bggr", "grbg", "gbrg")
-_ORIENTATION_OF_FLIP = {0: 1, 3: 3, 5: 8, 6: 6}
+_ORIENTATION_OF_FLIP = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 
 
 def is_raw(data: bytes, suffix: str) -> bool:

@@ -109,6 +109,11 @@ class PatchNetwork(Network):
         whole = slice(0, max(length, self.patch_size))
         return [Window(whole, whole)]
 
+    def continued_length(self, length: int) -> int:
+        """How far a side of `length` pixels has to be continued for the last of its `windows`; at least `length`."""
+        end: int = self.windows(length)[-1].seen.stop
+        return max(length, end)
+
     def blocks(self, height: int, width: int, stride: int, tile_size: int) -> list[GridBlock]:
         """The blocks of patches that tiles of an image are restored by.
 

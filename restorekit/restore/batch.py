@@ -28,7 +28,7 @@ from restorekit.image import (
 )
 from restorekit.image.formats import FORMATS
 from restorekit.restore.kinds import FileKind, PictureFiles
-from restorekit.restore.plan import Existing, Job, Plan
+from restorekit.restore.plan import Existing, Job, Plan, path_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,8 @@ def run_batch(
     plan: Plan, operation: Operation, settings: BatchSettings, stdin: BinaryIO, stdout: BinaryIO
 ) -> Iterator[Outcome]:
     """Work through the plan's jobs; see `run_jobs`."""
-    taken = {job.target for job in plan.jobs}
+    paths = [path for job in plan.jobs for path in (job.source, job.target)]
+    taken = {path_key(path) for path in paths if path is not None}
     return run_jobs(plan, lambda job: _run_job(job, operation, settings, taken, stdin, stdout))
 
 
@@ -160,7 +161,7 @@ def _run_job(
     job: Job,
     operation: Operation,
     settings: BatchSettings,
-    taken: set[Path | None],
+    taken: set[str],
     stdin: BinaryIO,
     stdout: BinaryIO,
 ) -> Outcome:
@@ -198,10 +199,11 @@ def _to_write(restored: Restored, file_format: str) -> tuple[Picture, int | None
     return restored.picture, None
 
 
-def _settle_suffix(
-    job: Job, picture: Picture, settings: BatchSettings, taken: set[Path | None]
-) -> tuple[Job, tuple[str, ...]]:
-    """The job with a suffix that can hold the picture, known before the work is done; a name that was given stays."""
+def _settle_suffix(job: Job, picture: Picture, settings: BatchSettings, taken: set[str]) -> tuple[Job, tuple[str, ...]]:
+    """The job with a suffix that can hold the picture, known before the work is done; a name that was given stays.
+
+    taken: the keys of all inputs and outputs, one of which it must not be.
+    """
     assert job.target is not None
     file_format = file_format_of(job.target)
     try:
@@ -210,11 +212,9 @@ def _settle_suffix(
         if job.named:
             raise UnsupportedImageError(f"{job.target_name}: {error}") from None
         target = job.target.with_suffix(output_suffix_for(picture, job.target))
-        if target in taken:
-            raise OutputError(
-                f"{show_path(target)}: is the output of another input already; name one with -o"
-            ) from None
-        taken.add(target)
+        if path_key(target) in taken:
+            raise OutputError(f"{show_path(target)}: is an input, or another's output; name one with -o") from None
+        taken.add(path_key(target))
         return Job(job.source, target), (f"written as {show_path(target)}, for {error}",)
     return job, ()
 

@@ -15,7 +15,7 @@ class Boundary(StrEnum):
     CIRCULAR = "circular"
 
 
-def extend_periodic(images: Tensor, margin: int, multiple: int = 1) -> Tensor:
+def extend_periodic(images: Tensor, margin: int) -> Tensor:
     """Images extended at the bottom and right so that they can be repeated without a seam: [B, C, H, W], larger.
 
     The margin fades from the mirror image of one edge to that of the opposite one: with m rows in it, row H + t is
@@ -24,14 +24,13 @@ def extend_periodic(images: Tensor, margin: int, multiple: int = 1) -> Tensor:
     Args:
         images: of any size.
         margin: the least number of rows and columns to add; a few more make the sides fast to transform.
-        multiple: what the sides become multiples of.
     """
-    return _extend(_extend(images, margin, multiple).mT, margin, multiple).mT.contiguous()
+    return _extend(_extend(images, margin).mT, margin).mT.contiguous()
 
 
-def _extend(images: Tensor, margin: int, multiple: int) -> Tensor:
+def _extend(images: Tensor, margin: int) -> Tensor:
     height = images.shape[-2]
-    added = fast_size(height + margin, multiple) - height
+    added = fast_size(height + margin) - height
     steps = torch.arange(added, device=images.device)
     weights = ((steps + 0.5) / added).to(images.dtype)[:, None]
     below, above = images[..., _mirrored(height + steps, height), :], images[..., _mirrored(steps - added, height), :]
@@ -44,9 +43,9 @@ def _mirrored(positions: Tensor, length: int) -> Tensor:
     return torch.minimum(positions, 2 * length - 1 - positions)
 
 
-def fast_size(least: int, multiple: int = 1) -> int:
-    """The first multiple of `multiple`, from `least` on, that has no other prime factor above 5: quick to transform."""
+def fast_size(least: int) -> int:
+    """The first number from `least` on that has no prime factor above 5: quick to transform."""
     from scipy.fft import next_fast_len
 
-    size: int = multiple * next_fast_len(-(-least // multiple), real=True)
+    size: int = next_fast_len(least, real=True)
     return size

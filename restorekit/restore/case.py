@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from restorekit.errors import UsageError
 from restorekit.image import Picture
+from restorekit.models import SparseCoding
 from restorekit.restore.batch import Restored
 from restorekit.zoo import LoadedModel
 
@@ -32,6 +34,16 @@ class Case:
     restored: Image
     truth_of: Callable[[Picture], Image]
     mask: NDArray[Any] | None = None
+
+
+def sparse_coding_of(model: LoadedModel) -> SparseCoding:
+    """The network of a model that codes patches, and nothing else. Raises UsageError for any other."""
+    if not isinstance(model.network, SparseCoding):
+        raise UsageError(
+            f"{model.card.name} has no atoms that could explain what it does; name a model to denoise, demosaic or "
+            "deblock that ends in -sc or -groupsc"
+        )
+    return model.network
 
 
 class Examinable(Protocol):

@@ -6,14 +6,14 @@ from contextlib import suppress
 from functools import cached_property
 
 from restorekit.errors import ModelMismatchError, ModelNotFoundError
+from restorekit.restore.case import sparse_coding_of
 from restorekit.restore.engine import Quality
-from restorekit.zoo import LoadedModel, ModelCard, default_model, default_models, find, load_model, stand_ins
+from restorekit.zoo import CHANNELS, LoadedModel, ModelCard, default_model, default_models, find, load_model, stand_ins
 
 PRIOR_TASK = "denoise"
 """What the models are made for that can be the prior of other tasks."""
 _TAKE_PRIORS = ("deblur", "superres")
 """The tasks that are done with a denoiser as well as with a model trained for them."""
-_KINDS = {1: "grey", 2: "complex", 3: "colour"}
 
 _FAINT_NOISE, _STRONG_NOISE = 1, 50
 """On the scale 0..255: solvers ask their prior to remove much at the beginning and little at the end."""
@@ -36,7 +36,7 @@ class ModelChoice:
 
     Raises:
         ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
-            or only a part of the levels that a prior needs.
+            or only a part of the levels that a prior needs. UsageError: it is to be explained and has no atoms.
 
     """
 
@@ -77,7 +77,7 @@ class ModelChoice:
         orders = {channels: self._order(channels) for channels in self._names}
         if len(set(orders.values())) == 1:
             return f"default: {orders.popitem()[1]}"
-        return f"default: {'; '.join(f'for {_KINDS[channels]} images {order}' for channels, order in orders.items())}"
+        return f"default: {'; '.join(f'for {CHANNELS[channels]} images {order}' for channels, order in orders.items())}"
 
     def _order(self, channels: int) -> str:
         """Which model is used up to, or at, which level."""
@@ -114,8 +114,8 @@ class ModelChoice:
             return self._default(channels, level)
         if self._given.card.channels != channels and not self._is_default(self._given, channels):
             raise ModelMismatchError(
-                f"a {_KINDS[channels]} picture, but {self._given.card.name} is a model for "
-                f"{_KINDS[self._given.card.channels]} ones; {self._names[channels]} would fit"
+                f"a {CHANNELS[channels]} picture, but {self._given.card.name} is a model for "
+                f"{CHANNELS[self._given.card.channels]} ones; {self._names[channels]} would fit"
             )
         return self._given
 
@@ -147,19 +147,24 @@ class ModelChoice:
         return self._defaults[name]
 
     def _check(self, model: LoadedModel) -> None:
-        """Raise ModelMismatchError for a model of another task, or of channels that the task has no use for."""
+        """Raise ModelMismatchError for a model of another task, or of channels that the task has no use for.
+
+        Raise UsageError for one that has nothing to show where it is to be explained.
+        """
         card, usable = model.card, " and ".join(dict.fromkeys(self._names.values()))
         tasks = (self._task, PRIOR_TASK) if self._task in _TAKE_PRIORS else (self._task,)
         if card.task not in tasks:
             raise ModelMismatchError(f"{card.name} is a model to {card.task}, not to {self._task}; {usable} would fit")
         if card.channels not in self._names:
-            wanted = " or ".join(_KINDS[channels] for channels in self._names)
+            wanted = " or ".join(CHANNELS[channels] for channels in self._names)
             raise ModelMismatchError(
-                f"{card.name} is for {_KINDS[card.channels]} images, and to {self._task} takes one for {wanted} "
+                f"{card.name} is for {CHANNELS[card.channels]} images, and to {self._task} takes one for {wanted} "
                 f"images; {usable} would fit"
             )
         if self._task != PRIOR_TASK and card.task == PRIOR_TASK:
             check_prior(card)
+        if self._explained:
+            sparse_coding_of(model)
 
 
 def check_prior(card: ModelCard) -> None:

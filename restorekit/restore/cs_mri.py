@@ -9,14 +9,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
+from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.models.cs_network import KspaceNetwork, k_space_recording
 from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.cs_mri_prior import DenoiserPrior
 from restorekit.restore.cs_mri_tv import TV, TV_ITERATIONS, TotalVariation, changes_told
 from restorekit.restore.engine import RunReport, RunSettings, resolve_device
-from restorekit.restore.plug_and_play import Watch
+from restorekit.restore.plug_and_play import Watch, check_iterations
 from restorekit.tiling import within_memory
 from restorekit.zoo import LoadedModel, default_model, find, load_model
 
@@ -127,10 +127,7 @@ def choose_cs_mri(
         return TotalVariation(settings, TV_ITERATIONS if iterations is None else iterations)
     loaded = load_model(find(model, offline=offline)) if isinstance(model, str) else model
     if isinstance(loaded.network, KspaceNetwork):
-        if iterations not in (None, loaded.network.steps):
-            raise UsageError(
-                f"{loaded.card.name} was trained for {loaded.network.steps} iterations, and makes no other"
-            )
+        check_iterations(loaded, loaded.network.steps, iterations)
         return TrainedReconstruction(loaded, loaded.network, settings)
     if loaded.card.task != PRIOR_TASK:
         raise ModelMismatchError(

@@ -10,7 +10,7 @@ from restorekit.errors import UsageError
 from restorekit.image import JpegCoding, Picture
 from restorekit.image.orientation import turn, turn_back
 from restorekit.physics.jpeg import error_level, quality_of, rgb_to_ycbcr, scale_of, ycbcr_to_rgb
-from restorekit.restore.batch import Restored
+from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.case import Case
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.chroma import Plane, enlarge_guided, stored_samples
@@ -79,7 +79,7 @@ class Deblock:
             device=report.device,
             tiles=sum(report.tiles for report in reports),
             seconds=sum(report.seconds for report in reports),
-            notes=notes,
+            notes=scale_notes(picture) + notes,
         )
         stride = self._settings.quality.stride
         return restored, Case(self._model, level, stride, compressed, planes[0], truth_of=_luma_of)

@@ -15,7 +15,7 @@ from restorekit.noise import add_gaussian_noise
 from restorekit.physics.blur import CircularBlur
 from restorekit.physics.decimation import bicubic_decimation
 from restorekit.physics.mosaic import BayerPattern, bayer_mask
-from restorekit.restore.batch import Restored
+from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.boundary import Boundary, extend_periodic
 from restorekit.restore.deblur import check_kernel
 from restorekit.restore.engine import as_batch, as_pixels
@@ -58,7 +58,8 @@ class CompressJpeg:
             return Restored(decoded, parameters=known, jpeg=(picture, self.quality_factor))
         shallow = np.rint(np.clip(picture.to_float(), 0, 1) * 255).astype(np.uint8)
         decoded = picture.with_float(recompress(shallow, self.quality_factor) / np.float32(255))
-        return Restored(decoded, parameters=known, notes=("compressed at 8 bits a channel",))
+        notes = (*scale_notes(picture), "compressed at 8 bits a channel")
+        return Restored(decoded, parameters=known, notes=notes)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def demosaic_array(
     mirror that keeps its pattern.
     """
     height, width = observed.shape
-    rows, columns = (mirror(side, 0, max(side, network.windows(side)[-1].seen.stop)) for side in (height, width))
+    rows, columns = (mirror(side, 0, network.continued_length(side)) for side in (height, width))
     mosaic = torch.from_numpy(observed)
     rgb, report = _estimate(mosaic[rows][:, columns].numpy(), pattern, network, settings)
     agreeing = reconcile(torch.from_numpy(rgb[:height, :width]), mosaic, pattern)

@@ -138,7 +138,7 @@ def restore_batch(
     """
     stride = settings.quality.stride
     height, width = images.shape[-2:]
-    size = [max(side, network.windows(side)[-1].seen.stop) for side in (height, width)]
+    size = [network.continued_length(side) for side in (height, width)]
     padded = mirrored_to(images, *size)
     known = None if mask is None else mirrored_to(mask, *size)
     tile_size = settings.tile or _automatic_tile(network, images, stride)

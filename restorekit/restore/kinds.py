@@ -39,11 +39,13 @@ class PictureFiles:
     """Pictures, from pictures.
 
     written_as: formats to write another format for, where the output's name is not given: {"jpeg": "png"}.
-    camera_raw: whether RAW files are inputs too.
+    camera_raw: whether RAW files are inputs too. renamed: suffixes of a format that say how many channels there are,
+    and what they become where the output has another number: {".pgm": ".ppm"}.
     """
 
     written_as: Mapping[str, str] = field(default_factory=dict)
     camera_raw: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def suffixes(self) -> frozenset[str]:
@@ -58,7 +60,8 @@ class PictureFiles:
             found = file_format_of(source)
             wanted = self.written_as.get(found, found)
             if FORMATS[wanted].depths:
-                return Path(source.name if wanted == found else f"{source.stem}{FORMATS[wanted].suffixes[0]}")
+                kept = self.renamed.get(source.suffix.lower(), source.suffix)
+                return Path(source.stem + (kept if wanted == found else FORMATS[wanted].suffixes[0]))
         return Path(f"{source.stem}.png")
 
     def check_output(self, path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from restorekit.errors import ImageError, OutputError, RestorekitError, UnsupportedImageError, UsageError
 from restorekit.image import check_output, show_path
+from restorekit.image.formats import FALLBACK_SUFFIXES
 from restorekit.restore.kinds import FileKind, PictureFiles
 
 STREAM = "-"
@@ -189,11 +190,14 @@ class _Search:
 
     def leave_out_outputs(self) -> None:
         """Leave out inputs that are outputs of others: a pattern such as `*.png` names both when a batch is resumed."""
-        targets = {_key(job.target): job for job in self.jobs if _key(job.target) != _key(job.source)}
-        outputs = [job for job in self.jobs if _key(job.source) in targets]
+        targets = {}
+        for job in self.jobs:
+            written = {path_key(path) for path in (job.target, *_fallbacks(job))} - {path_key(job.source)}
+            targets.update(dict.fromkeys(written, job))
+        outputs = [job for job in self.jobs if path_key(job.source) in targets]
         self.jobs = [job for job in self.jobs if job not in outputs]
         for job in outputs:
-            origin = targets[_key(job.source)]
+            origin = targets[path_key(job.source)]
             self.notes.append(f"{job.source_name}: the output of {origin.source_name}, left out")
 
     def _add_folder(self, folder: Path) -> None:
@@ -237,6 +241,13 @@ class _Search:
         self.refusals.append(Refusal(path, ImageError(f"{show_path(path)}: cannot be read ({error.strerror})")))
 
 
+def _fallbacks(job: Job) -> tuple[Path, ...]:
+    """What else may be written for a file beside it, where the format of `target` cannot hold the picture."""
+    if job.named or job.source is None or job.target is None or job.source.stem == job.target.stem:
+        return ()
+    return tuple(job.target.with_suffix(suffix) for suffix in FALLBACK_SUFFIXES)
+
+
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
@@ -257,10 +268,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:
     """No two jobs may share an output, and no output be an input, but its own where that is to be replaced."""
-    sources = {_key(job.source): job for job in jobs}
+    sources = {path_key(job.source): job for job in jobs}
     writers: dict[str, Job] = {}
     for job in jobs:
-        target = _key(job.target)
+        target = path_key(job.target)
         other = writers.setdefault(target, job)
         if other is not job:
             raise UsageError(
@@ -269,7 +280,7 @@ def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:
             )
         if target not in sources:
             continue
-        if target != _key(job.source):
+        if target != path_key(job.source):
             raise UsageError(
                 f"{job.target_name} is an input and would be the output of {job.source_name}; name an output folder"
             )
@@ -277,7 +288,8 @@ def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:
             raise UsageError(f"{job.target_name} is input and output in one; pass --overwrite to replace the input")
 
 
-def _key(path: Path | None) -> str:
+def path_key(path: Path | None) -> str:
+    """The same for all names of one file."""
     assert path is not None
     return os.path.normcase(os.path.realpath(path))
 

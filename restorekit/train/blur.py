@@ -10,7 +10,7 @@ from torch import Tensor
 from restorekit.models import Recording
 from restorekit.physics.blur import CircularBlur
 from restorekit.physics.kernels import gaussian_kernel, motion_kernel, path_kernel
-from restorekit.train.degradation import LEVELS
+from restorekit.train.degradation import LEVELS, random_levels
 
 VALIDATION_SIGMA = 2.0
 """Of the Gaussian to validate with, in pixels."""
@@ -42,8 +42,7 @@ class BlurSettings:
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
         """Each crop with noise of its own level, all through one kernel, drawn anew for each batch."""
-        uniform = torch.rand(len(clean), generator=generator)
-        sigma = (self.low + (self.high - self.low) * uniform**self.power) / LEVELS
+        sigma = random_levels(self.low, self.high, self.power, len(clean), generator)
         return _blurred(clean, self._kernel(generator), sigma, generator)
 
     def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Recording:

@@ -75,7 +75,8 @@ class NoiseSettings:
 
     def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
         """Each crop with noise of its own level."""
-        return self._noisy(clean, random_levels(self, len(clean), generator), generator)
+        sigma = random_levels(self.low, self.high, self.power, len(clean), generator)
+        return self._noisy(clean, sigma, generator)
 
     def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
         """All crops with noise of one level."""
@@ -183,7 +184,7 @@ class MosaicSettings:
         return Observation(filled, torch.full((len(clean),), INTERPOLATION_ERROR), mask)
 
 
-def random_levels(noise: NoiseSettings, count: int, generator: torch.Generator) -> Tensor:
-    """Noise levels in [0, 1], [count], distributed as the recipe says."""
+def random_levels(low: float, high: float, power: float, count: int, generator: torch.Generator) -> Tensor:
+    """Noise levels (low + (high - low) u^power) / 255 with u uniform in [0, 1], [count]."""
     uniform = torch.rand(count, generator=generator)
-    return (noise.low + (noise.high - noise.low) * uniform**noise.power) / LEVELS
+    return (low + (high - low) * uniform**power) / LEVELS

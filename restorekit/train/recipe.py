@@ -42,7 +42,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class DataSettings:
     """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
 
-    `strides` are the strides of the patch grid to train with, one drawn for every step. `margin`: pixels along the
+    `strides` are the strides of the patch grid to train with, taken in turn, one a step. `margin`: pixels along the
     border of crops that do not count where operators take crops to be periodic. Each crop is of a picture scaled by a
     factor drawn between `shrink` and `enlarge`: what is made smaller is sharper, what is made larger softer than it
     was.

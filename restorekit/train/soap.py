@@ -16,7 +16,7 @@ class SOAP(torch.optim.Optimizer):
     Adam's second moment is kept for Q_L^T G Q_R, its step taken there and turned back. Other tensors get plain Adam.
 
     The dictionaries of a sparse coder are few, small and badly conditioned, where a full preconditioner is cheap and
-    worth more than twice the steps. The bases are refreshed every `every` steps by one step of orthogonal iteration.
+    worth more than twice the steps. The bases are refreshed every `REFRESH_STEPS` steps by one of orthogonal iteration.
     Groups with `kernels` hold kernels of convolutions, too large for that, which go along their orthogonalised momentum
     instead (`muon`). Groups with neither are left to Adam.
 
@@ -24,11 +24,10 @@ class SOAP(torch.optim.Optimizer):
     """
 
     COVARIANCE_DECAY = 0.98
+    REFRESH_STEPS = 10
 
-    def __init__(
-        self, groups: Iterable[dict[str, Any]], betas: tuple[float, float], epsilon: float, every: int = 10
-    ) -> None:
-        defaults = {"lr": 0.0, "betas": betas, "eps": epsilon, "every": every, "matrices": False, "kernels": False}
+    def __init__(self, groups: Iterable[dict[str, Any]], betas: tuple[float, float], epsilon: float) -> None:
+        defaults = {"lr": 0.0, "betas": betas, "eps": epsilon, "matrices": False, "kernels": False}
         super().__init__(groups, defaults)
 
     @overload
@@ -83,7 +82,7 @@ class SOAP(torch.optim.Optimizer):
         change = mean / (1 - beta1**age) / scale
         if group["matrices"]:
             change = left @ change @ right.T
-            self._track(state, gradient, refresh=age % group["every"] == 0)
+            self._track(state, gradient, refresh=age % self.REFRESH_STEPS == 0)
         parameter.add_(change, alpha=-group["lr"])
 
     def _track(self, state: dict[str, Tensor], gradient: Tensor, refresh: bool) -> None:

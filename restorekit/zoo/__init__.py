@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from restorekit.zoo.card import Measurement, ModelCard
+from restorekit.zoo.card import CHANNELS, Measurement, ModelCard
 from restorekit.zoo.catalogue import (
     ModelFile,
     ShippedModel,
@@ -18,6 +18,7 @@ from restorekit.zoo.load import LoadedModel, load_model
 from restorekit.zoo.weights import load_weights, read_card, save_weights
 
 __all__ = [
+    "CHANNELS",
     "LoadedModel",
     "Measurement",
     "ModelCard",

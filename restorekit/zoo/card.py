@@ -12,7 +12,8 @@ from restorekit.errors import WeightsError
 
 FORMAT_VERSION = 2
 TASKS = ("denoise", "demosaic", "deblock", "deblur", "superres", "cs-mri")
-CHANNELS = (1, 2, 3)
+CHANNELS = {1: "grey", 2: "complex", 3: "colour"}
+"""The numbers of channels that images have, and what images of so many are called."""
 
 _LARGEST_NUMBER = 1e12
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -44,8 +45,8 @@ class ModelCard:
     the scale for super-resolution, the sampling rate in percent for cs-mri, 0 and 0 to demosaic, which knows no levels.
     parameters: how many numbers were learned. description: one sentence for people. recipe,
     recipe_sha256: the training recipe's name and the hash of its text. training_data: where the images came from.
-    steps: how many optimiser steps it was trained for. package_version: of the restorekit that wrote the file. licence:
-    an SPDX identifier. measured: how well it does.
+    steps: after how many steps of the run its weights were best. package_version: of the restorekit that wrote the
+    file. licence: an SPDX identifier. measured: how well it does.
     """
 
     name: str
@@ -104,7 +105,7 @@ class ModelCard:
             architecture=card.text("architecture"),
             settings=card.mapping("settings"),
             task=card.one_of("task", TASKS),
-            channels=card.one_of("channels", CHANNELS),
+            channels=card.one_of("channels", tuple(CHANNELS)),
             level_range=card.interval("level_range"),
             parameters=card.count("parameters"),
             description=card.text("description"),

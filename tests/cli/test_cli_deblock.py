@@ -240,3 +240,11 @@ def test_evaluations_that_make_no_sense(run, options, message):
     result = run("eval", "deblock", "--data", "data", *options)
     assert result.code == 2
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("command", [("deblock",), ("degrade", "jpeg")])
+def test_floats_on_another_scale_are_said_to_be(run, command):
+    tifffile.imwrite("img.tif", np.full((16, 16), 200, np.float32))
+    result = run(*command, "img.tif", "--quality-factor", "30")
+    assert result.code == 0
+    assert "values from 200 to 200 were taken as [0, 1]" in result.stderr

@@ -221,3 +221,11 @@ def test_evaluation_against_what_is_not_there(run):
     result = run("eval", "demosaic", "--data", "data", "--pattern", "rggb", "--against", "median")
     assert (result.code, len(result.errors)) == (2, 1)
     assert "no baseline is named 'median'; choose bilinear, malvar, opencv, menon" in result.errors[0]
+
+
+def test_names_of_pnm_files_say_how_many_channels_they_have(run):
+    write_image("photo.ppm", (8, 8, 3))
+    assert run("degrade", "mosaic", "photo.ppm", "--pattern", "rggb").code == 0
+    assert run("demosaic", "photo_mosaic.pgm", "--pattern", "rggb").code == 0
+    assert Path("photo_mosaic.pgm").read_bytes()[:2] == b"P5"
+    assert Path("photo_mosaic_demosaiced.ppm").read_bytes()[:2] == b"P6"

@@ -126,6 +126,28 @@ def test_folders_are_new_or_empty_or_given_up(run):
     assert Path("out/index.html").read_bytes() != before
 
 
+@pytest.mark.parametrize("folder", ["mine", "./mine/../mine"])
+def test_a_page_never_takes_the_place_of_the_picture_or_its_reference(run, folder):
+    Path("mine").mkdir()
+    for name in ("mine/noisy.png", "mine/clean.png", "img.png"):
+        write_image(name, (20, 20))
+    before = {path: path.read_bytes() for path in Path("mine").iterdir()}
+    for picture, *rest in (("mine/noisy.png",), ("img.png", "--reference", "mine/clean.png")):
+        result = run(
+            "denoise", picture, "--sigma", "25", "--explain", folder, "--overwrite", "-o", "restored.png", *rest
+        )
+        assert result.code == 1
+        assert f"holds {[picture, *rest][-1]}; name a folder of the page's own" in result.errors[0]
+        assert {path: path.read_bytes() for path in Path("mine").iterdir()} == before
+        assert not Path("restored.png").exists()
+
+
+def test_a_long_and_narrow_picture(run):
+    write_image("img.png", (6, 2600))
+    assert explain(run).code == 0
+    assert read_picture(Path("out/overview.png")).pixels.shape[0] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

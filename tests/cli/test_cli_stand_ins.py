@@ -23,22 +23,22 @@ def installed(tmp_path, monkeypatch, weights_folder):
     """
     folder = tmp_path / "installed"
     shutil.copytree(weights_folder, folder)
-    for name, level in (("denoise-gray-unet-10", 10), ("denoise-gray-unet", 50)):
+    for name, level in (("denoise-gray-faint", 10), ("denoise-gray-unet", 50)):
         card, tensors = load_weights(folder / "denoise-gray-groupsc.safetensors")
         card = replace(card, name=name, level_range=(0, level))
         others = {key: (1 + 0.01 * level) * tensor for key, tensor in tensors.items()}
         save_weights(folder / f"{card.name}.safetensors", others, card)
     write_tiny_enlarger(folder / f"{ENLARGER}-4.safetensors", f"{ENLARGER}-4", (4.0, 4.0), blocks=1)
     monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
-    monkeypatch.setitem(catalogue._STAND_INS, ("denoise", 1), ("denoise-gray-unet-10", "denoise-gray-unet"))
+    monkeypatch.setitem(catalogue._STAND_INS, ("denoise", 1), ("denoise-gray-faint", "denoise-gray-unet"))
     return folder
 
 
 @pytest.mark.parametrize(
     ("sigma", "model"),
     [
-        ("0.5", "denoise-gray-unet-10"),
-        ("10", "denoise-gray-unet-10"),
+        ("0.5", "denoise-gray-faint"),
+        ("10", "denoise-gray-faint"),
         ("10.1", "denoise-gray-unet"),
         ("50", "denoise-gray-unet"),
         ("60", "denoise-gray-groupsc"),
@@ -59,7 +59,7 @@ def test_the_model_goes_by_the_picture_with_sigma_auto(run, installed):
     result = run("denoise", "5.tif", "20.tif", "60.tif", "colour.png", "--sigma", "auto", "--json", "-o", "clean/")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["model"] for line in lines] == [
-        "denoise-gray-unet-10",
+        "denoise-gray-faint",
         "denoise-gray-unet",
         "denoise-gray-groupsc",
         "denoise-color-groupsc",
@@ -70,10 +70,10 @@ def test_a_model_that_was_named_is_the_one(run, installed):
     write_image("img.png")
     named = run("denoise", "img.png", "--sigma", "15", "--model", "denoise-gray-groupsc")
     assert "(denoise-gray-groupsc, " in named.stderr
-    refused = run("denoise", "img.png", "--sigma", "20", "--model", "denoise-gray-unet-10", "--overwrite")
+    refused = run("denoise", "img.png", "--sigma", "20", "--model", "denoise-gray-faint", "--overwrite")
     assert refused.code == 2
     assert (
-        "sigma 20 is not a noise level that denoise-gray-unet-10 was made for; use a number above 0 up to 10"
+        "sigma 20 is not a noise level that denoise-gray-faint was made for; use a number above 0 up to 10"
         in refused.stderr
     )
 
@@ -93,11 +93,11 @@ def test_default_is_measured_as_it_is_used(run, installed):
     levels = ("--sigma", "5", "--sigma", "60", "--json", "-")
     measured = run("eval", "denoise", "--data", "data", *levels)
     figures = {(one["method"], one["sigma"]): one["psnr"] for one in json.loads(measured.stdout)["results"]}
-    for level, name in ((5, "denoise-gray-unet-10"), (60, "denoise-gray-groupsc")):
+    for level, name in ((5, "denoise-gray-faint"), (60, "denoise-gray-groupsc")):
         alone = run("eval", "denoise", "--data", "data", "--sigma", level, "--model", name, "--json", "-")
         assert figures["default (balanced)", level] == json.loads(alone.stdout)["results"][0]["psnr"]
     note = (
-        "default: for grey images denoise-gray-unet-10 up to 10, denoise-gray-unet up to 50, else "
+        "default: for grey images denoise-gray-faint up to 10, denoise-gray-unet up to 50, else "
         "denoise-gray-groupsc; for colour images denoise-color-groupsc"
     )
     assert json.loads(measured.stdout)["notes"] == [note]
@@ -108,7 +108,7 @@ def test_default_is_measured_as_it_is_used(run, installed):
 @pytest.mark.parametrize("sigma", ["5", "auto"])
 def test_a_damaged_one_is_named(run, installed, cut, sigma):
     tifffile.imwrite("img.tif", np.random.default_rng(0).normal(0.5, 5 / 255, (96, 96)).astype(np.float32))
-    path = installed / "denoise-gray-unet-10.safetensors"
+    path = installed / "denoise-gray-faint.safetensors"
     path.write_bytes(path.read_bytes()[:cut])
     result = run("denoise", "img.tif", "--sigma", sigma)
     assert result.code == 1
@@ -123,15 +123,15 @@ def test_a_prior_is_a_model_for_all_levels(run, installed):
     assert json.loads(run(*deblur).stdout)["model"] == "denoise-gray-groupsc"
     mri = ("cs-mri", "img.png", "--simulate", "radial:0.3", "-o", "scan.png")
     for command in ((*deblur, "--overwrite"), ("superres", "img.png", "--scale", "2"), mri):
-        result = run(*command, "--model", "denoise-gray-unet-10")
+        result = run(*command, "--model", "denoise-gray-faint")
         assert (result.code, len(result.errors)) == (1, 1)
-        assert "denoise-gray-unet-10 was made for noise of sigma 0 to 10 alone" in result.stderr
+        assert "denoise-gray-faint was made for noise of sigma 0 to 10 alone" in result.stderr
 
 
 def test_in_python_as_on_the_command_line(installed):
     noisy = np.random.default_rng(0).integers(0, 256, (16, 17), np.uint8)
     at_5, at_20 = (restorekit.denoise(noisy, level) for level in (5, 20))
-    assert np.array_equal(at_5, restorekit.denoise(noisy, 5, model="denoise-gray-unet-10"))
+    assert np.array_equal(at_5, restorekit.denoise(noisy, 5, model="denoise-gray-faint"))
     assert not np.array_equal(at_5, restorekit.denoise(noisy, 5, model="denoise-gray-unet"))
     assert np.array_equal(at_20, restorekit.denoise(noisy, 20, model="denoise-gray-unet"))
 

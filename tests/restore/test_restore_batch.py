@@ -136,7 +136,24 @@ def test_a_changed_suffix_never_hits_the_output_of_another_input():
         Image.fromarray(pixels).save(name, "png")
     done, failed = run("a.jpg", "a.bmp", operation=unchanged, existing=Existing.REPLACE)
     assert isinstance(done, Done)
-    assert "is the output of another input" in str(failed.error)
+    assert "is an input, or another's output" in str(failed.error)
+
+
+def test_a_changed_suffix_never_hits_an_input():
+    pixels = np.full((6, 7, 4), 100, np.uint8)
+    Image.fromarray(pixels).save("a.jpg", "png")
+    Image.fromarray(pixels).save("a_restored.png")
+    failed, done = run("a.jpg", "a_restored.png", operation=unchanged, existing=Existing.REPLACE)
+    assert "a_restored.png: is an input" in str(failed.error)
+    assert done.job.target == Path("a_restored_restored.png")
+
+
+def test_a_batch_under_changed_suffixes_can_be_resumed():
+    Image.fromarray(np.full((6, 7, 4), 100, np.uint8)).save("a.jpg", "png")
+    run("a.jpg", operation=unchanged)
+    (skipped,) = run("a.jpg", "a_restored.png", operation=unchanged, existing=Existing.SKIP)
+    assert isinstance(skipped, Skipped)
+    assert not Path("a_restored_restored.png").exists()
 
 
 def test_a_name_that_was_given_is_not_changed():

@@ -1,16 +1,17 @@
 """Which model a task takes, by name and by default."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from restorekit.errors import ModelMismatchError, ModelNotFoundError
+from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
 from restorekit.restore import choice
 from restorekit.restore.choice import ModelChoice
 from restorekit.restore.engine import Quality
 from restorekit.zoo import LoadedModel, ModelCard, default_model
 from tests.cards import bare_card
-from tests.tiny import tiny_network
+from tests.tiny import tiny_enlarger, tiny_network
 
 
 def make_model(name: str, task: str, channels: int, level_range: tuple[float, float] = (0, 75)) -> LoadedModel:
@@ -118,6 +119,8 @@ def test_what_is_to_be_explained_has_a_model_with_something_to_show(with_stand_i
     models = ModelChoice("denoise", None, explained=True)
     assert models.fitting(1, 15).card.name == "general"
     assert "about" not in models.note
+    with pytest.raises(UsageError, match="no atoms"):
+        ModelChoice("denoise", replace(models.fitting(1, 15), network=tiny_enlarger(1)), explained=True)
 
 
 def test_a_model_that_was_named_stays_whatever_the_level(with_stand_ins):

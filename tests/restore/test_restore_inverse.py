@@ -60,8 +60,8 @@ def test_enlarging_gains_over_bicubic(photo):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 4), (6, 5, 3)])
 def test_an_extension_keeps_the_image_and_has_no_seam(shape):
     image = torch.rand(1, shape[2] if len(shape) == 3 else 1, *shape[:2], generator=torch.Generator().manual_seed(0))
-    extended = extend_periodic(image, 8, multiple=2)
-    assert all(side % 2 == 0 and side >= 8 + given for side, given in zip(extended.shape[-2:], shape, strict=False))
+    extended = extend_periodic(image, 8)
+    assert all(side >= 8 + given for side, given in zip(extended.shape[-2:], shape, strict=False))
     assert torch.equal(extended[..., : shape[0], : shape[1]], image)
     ramp = torch.linspace(0, 1, 50).expand(1, 1, 4, 50)
     line = extend_periodic(ramp, 20)[0, 0, 0]
@@ -70,7 +70,6 @@ def test_an_extension_keeps_the_image_and_has_no_seam(shape):
 
 def test_fast_sizes():
     assert [fast_size(size) for size in (1, 7, 11, 97, 1025)] == [1, 8, 12, 100, 1080]
-    assert fast_size(50, 7) == 56
 
 
 def test_kernels():

@@ -29,7 +29,7 @@ def test_noise_has_the_level_it_is_said_to_have() -> None:
 
 def test_levels_stay_in_their_range() -> None:
     noise = NoiseSettings(low=5, high=60, power=1.5, balance=1.2, validation=(25,))
-    levels = 255 * random_levels(noise, 1000, seeded())
+    levels = 255 * random_levels(noise.low, noise.high, noise.power, 1000, seeded())
     assert 5 <= float(levels.min()) < 6
     assert 59 < float(levels.max()) <= 60
 
