@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -93,7 +93,8 @@ class JpegSettings:
     """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two.
 
     A share `shifted` of the crops has its blocks begin anywhere, as in a picture that was cut after it was compressed.
-    In a share `chroma` of the steps crops are of Cb or Cr instead, see `ChromaJpegSettings`; validation is on luma.
+    In a share `chroma` of the steps crops are of Cb or Cr instead, at the resolution they are stored in, with the
+    tables and the level of chroma; validation is on luma.
     """
 
     low: int
@@ -103,27 +104,20 @@ class JpegSettings:
     shifted: float = 0.0
     chroma: float = 0.0
 
-    _is_chroma: ClassVar[bool] = False
-
     @property
     def level_range(self) -> tuple[float, float]:
         """Least and greatest quality factor."""
         return float(self.low), float(self.high)
 
-    @property
-    def of_chroma(self) -> ChromaJpegSettings:
-        """What the same qualities do to Cb and Cr."""
-        return ChromaJpegSettings(**vars(self))
-
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
-        """Each crop compressed with its own quality."""
+    def draw(self, clean: Tensor, generator: torch.Generator, *, chroma: bool = False) -> Observation:
+        """Each crop, of luma or of chroma, compressed with its own quality."""
         odds = self._odds()
         drawn = torch.multinomial(odds, len(clean), replacement=True, generator=generator)
         offsets = torch.zeros(len(clean), 2, dtype=torch.int64)
         if self.shifted:
             elsewhere = torch.rand(len(clean), 1, generator=generator) < self.shifted
             offsets = torch.randint(JPEG_BLOCK, offsets.shape, generator=generator) * elsewhere
-        return self._compressed(clean, [self.low + int(place) for place in drawn], offsets.tolist())
+        return self._compressed(clean, [self.low + int(place) for place in drawn], offsets.tolist(), chroma=chroma)
 
     def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
         """All crops compressed with one quality."""
@@ -134,22 +128,18 @@ class JpegSettings:
         levels = torch.tensor([error_level(quality) for quality in range(self.low, self.high + 1)]).log()
         return torch.gradient(levels)[0].abs()
 
-    def _compressed(self, clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]]) -> Observation:
+    @staticmethod
+    def _compressed(
+        clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]], *, chroma: bool = False
+    ) -> Observation:
         pixels = (clean[:, 0] * LEVELS).round().to(torch.uint8).numpy()
         worse = []
         for crop, quality, (down, right) in zip(pixels, qualities, offsets, strict=True):
             more = np.pad(crop, ((down, 0), (right, 0)), mode="reflect")
-            table = standard_table(quality, chroma=self._is_chroma).tolist()
+            table = standard_table(quality, chroma=chroma).tolist()
             worse.append(recompress(more, table)[down:, right:])
-        level = torch.tensor([error_level(quality, chroma=self._is_chroma) for quality in qualities])
+        level = torch.tensor([error_level(quality, chroma=chroma) for quality in qualities])
         return Observation(torch.from_numpy(np.stack(worse))[:, None].float() / LEVELS, level)
-
-
-@dataclass(frozen=True)
-class ChromaJpegSettings(JpegSettings):
-    """The same for Cb or Cr at the resolution it is stored in: with the tables and the level of chroma."""
-
-    _is_chroma: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

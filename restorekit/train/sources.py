@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from restorekit.models import Recording
 from restorekit.train.data import Split, random_crops
-from restorekit.train.degradation import Degradation, JpegSettings, Observation
+from restorekit.train.degradation import JpegSettings, Observation
 from restorekit.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Source:
-    """Images [C, H, W] that crops are cut from, what degrades them, and the share of the steps that are given to it."""
+    """Images [C, H, W] that crops are cut from, what degrades those, and the share of the steps that it has."""
 
     images: Sequence[Tensor]
-    degradation: Degradation
+    draw: Callable[[Tensor, torch.Generator], Observation | Recording]
     share: float
 
 
@@ -37,9 +38,9 @@ def sources_of(recipe: Recipe, split: Split) -> tuple[Source, ...]:
     """The training images; where a recipe for JPEG asks for it, their chroma as well."""
     jpeg = _chroma_of(recipe)
     if jpeg is None:
-        return (Source(split.training, recipe.degradation, 1.0),)
-    luma = Source(split.training, jpeg, 1 - jpeg.chroma)
-    return luma, Source(split.chroma, jpeg.of_chroma, jpeg.chroma)
+        return (Source(split.training, recipe.degradation.draw, 1.0),)
+    luma = Source(split.training, jpeg.draw, 1 - jpeg.chroma)
+    return luma, Source(split.chroma, partial(jpeg.draw, chroma=True), jpeg.chroma)
 
 
 def draw_batch(
@@ -52,4 +53,4 @@ def draw_batch(
         shares = torch.tensor([source.share for source in sources])
         source = sources[int(torch.multinomial(shares, 1, generator=generator))]
     clean = random_crops(source.images, data.crop, data.batch, generator, data.shrink, data.enlarge)
-    return clean, source.degradation.draw(clean, generator)
+    return clean, source.draw(clean, generator)

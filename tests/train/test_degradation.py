@@ -44,13 +44,14 @@ def test_jpeg_crops_are_those_of_their_quality() -> None:
 
 def test_chroma_has_its_own_tables_and_level() -> None:
     clean = crops(1)
-    settings = JpegSettings(low=5, high=95, balance=1.2, validation=(10,), shifted=0.25, chroma=0.5).of_chroma
-    assert (settings.low, settings.high, settings.shifted) == (5, 95, 0.25)
-    observed = settings.at(clean, 10, seeded())
-    table = standard_table(10, chroma=True).tolist()
-    expected = recompress((clean[0, 0] * 255).round().byte().numpy(), table)
-    assert np.array_equal((observed.images[0, 0] * 255).round().byte().numpy(), expected)
-    assert torch.allclose(observed.level, torch.full((4,), error_level(10, chroma=True)))
+    settings = JpegSettings(low=10, high=11, balance=1.2, validation=(10,))
+    observed = settings.draw(clean, seeded(), chroma=True)
+    levels = [error_level(quality, chroma=True) for quality in (10, 11)]
+    for crop, worse, level in zip(clean[:, 0], observed.images[:, 0], observed.level.tolist(), strict=True):
+        table = standard_table(10 + int(np.argmin(np.abs(np.subtract(levels, level)))), chroma=True).tolist()
+        expected = recompress((crop * 255).round().byte().numpy(), table)
+        assert np.array_equal((worse * 255).round().byte().numpy(), expected)
+    assert bool(torch.isin(observed.level, torch.tensor(levels)).all())
 
 
 def test_a_share_of_jpeg_crops_was_cut_after_it_was_compressed() -> None:
