@@ -26,10 +26,10 @@ from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
 from restorekit.train.initial import initialise
 from restorekit.train.objective import objective_of
+from restorekit.train.optimiser import make_optimiser, optimiser_state, restore_state
 from restorekit.train.recipe import PRECISIONS, Recipe
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
-from restorekit.train.soap import SOAP
 from restorekit.train.sources import draw_batch, needs_chroma, sources_of
 from restorekit.train.validate import validation_psnr
 
@@ -37,8 +37,6 @@ CHECKPOINT = "checkpoint.safetensors"
 PROBE_IMAGES = 8
 LEAST_ERROR = 1e-10
 """A crop of one flat colour may be restored without any error; 100 dB is enough said of it."""
-CONVOLUTION = 4
-"""The dimensions of a convolution's kernels, which get the rate of matrices, but no preconditioner."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class _Trainer:
         if checkpoint is None:
             initialise(self.network, recipe, self.split.training, self._probe_psnr, lambda text: self._say(0.0, text))
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = self._make_optimiser()
+        self.optimiser = make_optimiser(self.network, recipe.optimiser)
         self.best = _tensors(self.average)
         self.snapshot = _tensors(self.network)
         if checkpoint is not None:
@@ -176,20 +174,6 @@ class _Trainer:
         if self.world.leads:
             record.truncate_log(self.out, checkpoint.progress.step)
         return checkpoint
-
-    def _make_optimiser(self) -> SOAP:
-        settings = self.recipe.optimiser
-        named = dict(self.network.named_parameters())
-        own = [{"params": [named.pop(name)], "rate": rate} for name, rate in self.network.rates.items()]
-        matrices = [named.pop(name) for name in self.network.matrices]
-        kernels = [named.pop(name) for name, tensor in tuple(named.items()) if tensor.ndim == CONVOLUTION]
-        groups = [
-            {"params": matrices, "matrices": True, "rate": settings.matrix_rate},
-            {"params": kernels, "kernels": True, "rate": settings.matrix_rate},
-            {"params": list(named.values()), "rate": settings.scalar_rate},
-            *own,
-        ]
-        return SOAP([group for group in groups if group["params"]], settings.betas, settings.epsilon)
 
     def _step(self) -> None:
         settings, strides = self.recipe.optimiser, self.recipe.data.strides
@@ -249,7 +233,7 @@ class _Trainer:
                 _tensors(self.network),
                 _tensors(self.average),
                 self.best,
-                self._optimiser_state(),
+                optimiser_state(self.network, self.optimiser),
                 self.snapshot,
                 generators,
             ),
@@ -273,19 +257,7 @@ class _Trainer:
         self.best, self.snapshot = checkpoint.best, checkpoint.snapshot
         self.progress = checkpoint.progress
         self.generator.set_state(checkpoint.generators[self.world.rank])
-        parameters = dict(self.network.named_parameters())
-        for key, tensor in checkpoint.optimiser.items():
-            name, _, entry = key.rpartition("/")
-            parameter = parameters[name]
-            # A step count stays where the optimiser made it: on the CPU.
-            self.optimiser.state[parameter][entry] = tensor if tensor.ndim == 0 else tensor.to(parameter.device)
-
-    def _optimiser_state(self) -> dict[str, Tensor]:
-        return {
-            f"{name}/{entry}": tensor.clone()
-            for name, parameter in self.network.named_parameters()
-            for entry, tensor in self.optimiser.state[parameter].items()
-        }
+        restore_state(self.network, self.optimiser, checkpoint.optimiser)
 
     def _probe_crops(self) -> list[Tensor]:
         count = len(self.split.training)
