@@ -109,7 +109,7 @@ def mosaic(
         make_operation,
         participle="mosaic",
         written_as={"jpeg": "png", "webp": "png"},
-        renamed={".ppm": ".pgm"},
+        channels=1,
     )
 
 

@@ -59,7 +59,7 @@ def demosaic(
         participle="demosaiced",
         written_as={"jpeg": "png"},
         camera_raw=True,
-        renamed={".pgm": ".ppm"},
+        channels=3,
     )
 
 

@@ -33,7 +33,7 @@ def run_on_files(
     participle: str,
     written_as: Mapping[str, str] = MappingProxyType({}),
     camera_raw: bool = False,
-    renamed: Mapping[str, str] = MappingProxyType({}),
+    channels: int | None = None,
 ) -> None:
     """Plan the files, make the operation, restore every picture and report.
 
@@ -44,7 +44,7 @@ def run_on_files(
         participle: what the operation makes of a picture, for the names of outputs: `denoised`, `noisy`.
         written_as: see `PictureFiles`.
         camera_raw: likewise.
-        renamed: likewise.
+        channels: likewise.
 
     Raises:
         typer.Exit: some inputs failed.
@@ -56,7 +56,7 @@ def run_on_files(
     from restorekit.restore.kinds import PictureFiles
     from restorekit.restore.plan import plan_batch
 
-    kind = PictureFiles(written_as, camera_raw, renamed)
+    kind = PictureFiles(written_as, camera_raw, channels)
     plan = plan_batch(files.inputs, files.output, operation=participle, existing=existing, kind=kind)
     _check_streams(plan, files)
 

@@ -205,7 +205,7 @@ def _settle_suffix(job: Job, picture: Picture, settings: BatchSettings, taken: s
     taken: the keys of all inputs and outputs, one of which it must not be.
     """
     assert job.target is not None
-    file_format = file_format_of(job.target)
+    file_format, picture = file_format_of(job.target), settings.kind.to_hold(picture)
     try:
         check_encodable(picture, file_format, strip_metadata=settings.strip_metadata)
     except UnsupportedImageError as error:
@@ -222,7 +222,7 @@ def _settle_suffix(job: Job, picture: Picture, settings: BatchSettings, taken: s
 def _stream_format(picture: Picture, settings: BatchSettings) -> tuple[str, tuple[str, ...]]:
     """The format planned for the input's own, or one that can hold the picture, with a remark."""
     file_format = picture.metadata.file_format
-    file_format = settings.kind.written_as.get(file_format, file_format)
+    file_format, picture = settings.kind.written_as.get(file_format, file_format), settings.kind.to_hold(picture)
     try:
         check_encodable(picture, file_format, strip_metadata=settings.strip_metadata)
     except UnsupportedImageError as error:

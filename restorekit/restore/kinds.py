@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from restorekit.errors import UnsupportedImageError
-from restorekit.image import decodes, file_format_of, raw_suffixes, supported_suffixes
+from restorekit.image import Picture, decodes, file_format_of, raw_suffixes, supported_suffixes
 from restorekit.image.formats import FORMATS
 
 
@@ -39,13 +39,13 @@ class PictureFiles:
     """Pictures, from pictures.
 
     written_as: formats to write another format for, where the output's name is not given: {"jpeg": "png"}.
-    camera_raw: whether RAW files are inputs too. renamed: suffixes of a format that say how many channels there are,
-    and what they become where the output has another number: {".pgm": ".ppm"}.
+    camera_raw: whether RAW files are inputs too. channels: how many outputs have, 1 or 3, where that is not what inputs
+    have; neither alpha nor an ICC profile goes along then. None: as many.
     """
 
     written_as: Mapping[str, str] = field(default_factory=dict)
     camera_raw: bool = False
-    renamed: Mapping[str, str] = field(default_factory=dict)
+    channels: int | None = None
 
     @property
     def suffixes(self) -> frozenset[str]:
@@ -60,9 +60,20 @@ class PictureFiles:
             found = file_format_of(source)
             wanted = self.written_as.get(found, found)
             if FORMATS[wanted].depths:
-                kept = self.renamed.get(source.suffix.lower(), source.suffix)
-                return Path(source.stem + (kept if wanted == found else FORMATS[wanted].suffixes[0]))
+                suffix = self._kept(source.suffix) if wanted == found else FORMATS[wanted].suffixes[0]
+                return Path(source.stem + suffix)
         return Path(f"{source.stem}.png")
+
+    def _kept(self, suffix: str) -> str:
+        """The suffix, or that of its sibling which says how many channels there are."""
+        of_pnm = {1: ".pgm", 3: ".ppm"}
+        return of_pnm.get(self.channels or 0, suffix) if suffix.lower() in of_pnm.values() else suffix
+
+    def to_hold(self, picture: Picture) -> Picture:
+        """What of an input the format of its output has to hold."""
+        if self.channels is None:
+            return picture
+        return replace(picture, alpha=None, metadata=replace(picture.metadata, icc=b""))
 
     def check_output(self, path: Path) -> None:
         """A picture's suffix, of a format that is written."""

@@ -142,6 +142,8 @@ def test_alpha_and_profile_of_a_colour_picture_are_left_out_aloud(run):
     result = run("degrade", "mosaic", "alpha.png", "--pattern", "rggb")
     assert "alpha.png: alpha channel left out, as a mosaic has none" in result.stderr
     assert read_picture(Path("alpha_mosaic.png")).alpha is None
+    assert run("degrade", "mosaic", "alpha.png", "--pattern", "rggb", "-o", "without.bmp").code == 0
+    assert read_picture(Path("without.bmp")).is_grey
 
 
 def test_a_raw_file_becomes_a_tiff_of_16_bits(run):
