@@ -9,6 +9,8 @@ import pytest
 from typer.main import get_command
 
 from restorekit.cli.app import app
+from restorekit.train import load_recipe
+from restorekit.zoo import shipped_models
 
 REPOSITORY = Path(__file__).parents[1]
 # cli.md is generated; tests/cli compares it with the application.
@@ -87,7 +89,20 @@ def test_options_exist(page):
 def test_the_recipes_explained_are_those_of_the_package():
     blocks = re.findall(r"^```toml\n(.*?)^```$", PAGES["training.md"], re.MULTILINE | re.DOTALL)
     explained = {recipe["name"]: recipe for recipe in map(tomllib.loads, blocks) if "name" in recipe}
-    assert list(explained) == ["denoise-gray-sc", "denoise-color-unet-10"]
+    assert list(explained) == ["denoise-gray-sc", "denoise-gray-unet"]
     for name, recipe in explained.items():
         path = REPOSITORY / "restorekit" / "train" / "recipes" / f"{name}.toml"
         assert recipe == tomllib.loads(path.read_text("utf-8"))
+
+
+def test_the_table_of_models_has_what_their_cards_have():
+    rows = re.findall(r"^\| `([\w-]+)` \| [^`]*\| ([\d,]+) \| [^|]* \| ([\d,]+) \|$", PAGES["zoo.md"], re.MULTILINE)
+    cards = [model.card for model in shipped_models()]
+    assert sorted(rows) == sorted((card.name, f"{card.parameters:,}", f"{card.steps:,}") for card in cards)
+
+
+def test_models_are_by_the_recipes_of_the_package_but_for_those_that_are_said_not_to_be():
+    (said,) = re.findall(r"so it is with\s([^.]*)\.", PAGES["zoo.md"])
+    cards = [model.card for model in shipped_models()]
+    changed = {card.name for card in cards if load_recipe(card.recipe).sha256 != card.recipe_sha256}
+    assert changed == set(re.findall(r"`([\w-]+)`", said))

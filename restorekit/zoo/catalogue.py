@@ -25,9 +25,10 @@ _DEFAULT_MODELS = {
     ("superres", 3): "superres-color-enlarger",
     ("cs-mri", 1): "cs-mri-unet",
 }
+"""By task and number of channels: what serves at every level, also as the prior of another task."""
 _STAND_INS = {
     ("denoise", 1): ("denoise-gray-unet",),
-    ("denoise", 3): ("denoise-color-unet-10", "denoise-color-unet"),
+    ("denoise", 3): ("denoise-color-unet",),
     ("superres", 1): ("superres-color-enlarger-4",),
     ("superres", 3): ("superres-color-enlarger-4",),
 }
@@ -55,7 +56,7 @@ class ModelFile:
 
 
 def default_model(task: str, channels: int) -> str:
-    """The name of the model that is used where none is asked for.
+    """The name of the model that is used where none is asked for and no stand-in covers the level.
 
     Raises:
         ModelNotFoundError: there is none for that task and number of channels.
@@ -81,7 +82,7 @@ def default_of(path: Path) -> tuple[str, ...]:
 
     It may be so at some levels or for some pictures alone. No task for a file that is not installed with the package.
     """
-    if path != _shipped_files().get(path.stem):
+    if path.resolve() != _shipped_files().get(path.stem):
         return ()
     named = {task: None for (task, _), name in _DEFAULT_MODELS.items() if name == path.stem}
     better = {task: None for (task, _), names in _STAND_INS.items() if path.stem in names}

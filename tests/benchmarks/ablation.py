@@ -46,7 +46,9 @@ VARIANTS: Mapping[str, Variant] = {
     "SC + Var": Variant({"prior": "sparse", "peers": 0, "gains": False}),
     "SC, gains": Variant({"prior": "sparse", "refresh": [], "peers": 0, "feedback": False}),
 }
-"""Without update, similar patches are compared once; with one knot nothing depends on sigma."""
+"""Without update, similar patches are compared once; with one knot thresholds are in proportion to sigma, and all else
+is the same at each.
+"""
 
 
 def variant_of(recipe: Recipe, name: str, steps: int) -> Recipe:

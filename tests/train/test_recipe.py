@@ -152,8 +152,7 @@ def test_noise_begins_on_the_card_where_it_begins_in_training(
     assert load_recipe(str(recipe_file)).degradation.level_range == expected
 
 
-def test_the_recipe_for_faint_noise_goes_on_from_the_general_one() -> None:
-    general, special = load_recipe("denoise-color-unet"), load_recipe("denoise-color-unet-10")
-    assert special.warm_start == general.name
-    assert (special.settings, special.data, special.seed) == (general.settings, general.data, general.seed)
-    assert special.degradation.level_range == (0, 10)
+def test_the_grey_recipe_is_that_for_colour_but_for_its_channels() -> None:
+    colour, grey = load_recipe("denoise-color-unet"), load_recipe("denoise-gray-unet")
+    assert dict(grey.settings) == {**colour.settings, "channels": 1}
+    assert (grey.data, grey.degradation) == (colour.data, colour.degradation)

@@ -56,6 +56,7 @@ def test_what_a_model_is_the_default_of(tmp_path: Path) -> None:
     assert default_of(find("denoise-color-unet")) == ("denoise",)
     assert default_of(find("denoise-color-sc")) == ()
     assert default_of(tmp_path / "denoise-color-unet.safetensors") == ()
+    assert default_of(Path(os.path.relpath(find("denoise-color-unet")))) == ("denoise",)
     defaults = {task for model in shipped_models() for task in default_of(model.path)}
     assert defaults == {model.card.task for model in shipped_models()}
 
@@ -92,6 +93,11 @@ def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -
             assert special.level_range[1] < general.level_range[1]
         widest = [card.level_range for card in cards.values()]
         assert widest == sorted(widest), "the first that covers a level is taken"
+    general = load_model(find(default_model("superres", 3))).card
+    for cards in stand_ins("superres").values():
+        (special,) = cards.values()
+        assert (special.task, special.channels, special.level_range) == ("superres", general.channels, (4, 4))
+        assert general.covers(4)
 
 
 def test_what_is_explained_has_a_dictionary() -> None:
