@@ -296,7 +296,9 @@ def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:
 
 
 def _restore_tensor(image: Tensor, operation: Operation) -> Tensor:
-    if image.ndim == 4 and len(image):
+    if image.ndim == 4:
+        if not len(image):
+            raise UsageError("an empty batch of images")
         return torch.stack([_restore_tensor(one, operation) for one in image])
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] not in (1, 3)):
         raise UsageError(f"a tensor must be [H, W], [C, H, W] or [B, C, H, W], not of shape {list(image.shape)}")

@@ -28,8 +28,9 @@ def check_explanation(explanation: ExplainOptions, files: FileOptions) -> None:
         parse_pixel(explanation.at)
     from restorekit.explain import check_apart, check_folder
 
-    reference = [] if explanation.reference is None else [explanation.reference]
-    check_apart(explanation.explain, [Path(files.inputs[0]), *reference])
+    output = None if files.output in (None, "-") else Path(files.output)
+    pictures = [Path(files.inputs[0]), explanation.reference, output]
+    check_apart(explanation.explain, [picture for picture in pictures if picture is not None])
     check_folder(explanation.explain, overwrite=files.overwrite)
 
 

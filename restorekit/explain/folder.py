@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -24,8 +25,9 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
 
 def check_apart(folder: Path, pictures: Iterable[Path]) -> None:
     """Raise OutputError if a picture lies in the folder, where a file of the page might take its place."""
+    place = os.path.realpath(folder)
     for picture in pictures:
-        if folder.resolve() in (picture.absolute().parent.resolve(), picture.resolve().parent):
+        if place in (os.path.realpath(picture.parent), str(Path(os.path.realpath(picture)).parent)):
             raise OutputError(f"{show_path(folder)}: holds {show_path(picture)}; name a folder of the page's own")
 
 

@@ -76,10 +76,12 @@ class PictureFiles:
         return replace(picture, alpha=None, metadata=replace(picture.metadata, icc=b""))
 
     def check_output(self, path: Path) -> None:
-        """A picture's suffix, of a format that is written."""
+        """A picture's suffix, of a format that is written and has so many channels."""
         file_format = file_format_of(path)
         if not FORMATS[file_format].depths:
             raise UnsupportedImageError(f"{file_format.upper()} files are not written; name a .png or .tif file")
+        if file_format == "webp" and self.channels == 1:
+            raise UnsupportedImageError("WebP has no pictures of one channel; name a .png or .tif file")
 
     def is_complete(self, output: Path) -> bool:
         """Whether it decodes."""

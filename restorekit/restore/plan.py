@@ -82,7 +82,8 @@ def plan_batch(
         inputs: files, folders (searched with their subfolders for the suffixes of that kind) or one `-`.
         output: the output file for one input file; the output folder for several, for a folder, and where it is one or
             ends in a slash. `-` is standard output. None puts `NAME_operation.SUFFIX` beside a file `NAME.SUFFIX` and
-            a tree `FOLDER_operation` beside a folder `FOLDER`. In an output folder names stay as they are.
+            a tree `FOLDER_operation` beside a folder `FOLDER`. In an output folder names stay as they are, but for
+            suffixes.
         operation: `denoised`, `noisy`, ...
         existing: what to do about outputs that are there.
         kind: of the files.
@@ -190,10 +191,10 @@ class _Search:
 
     def leave_out_outputs(self) -> None:
         """Leave out inputs that are outputs of others: a pattern such as `*.png` names both when a batch is resumed."""
-        targets = {}
+        targets = {path_key(job.target): job for job in self.jobs if path_key(job.target) != path_key(job.source)}
         for job in self.jobs:
-            written = {path_key(path) for path in (job.target, *_fallbacks(job))} - {path_key(job.source)}
-            targets.update(dict.fromkeys(written, job))
+            for path in _fallbacks(job):
+                targets.setdefault(path_key(path), job)
         outputs = [job for job in self.jobs if path_key(job.source) in targets]
         self.jobs = [job for job in self.jobs if job not in outputs]
         for job in outputs:
@@ -242,8 +243,8 @@ class _Search:
 
 
 def _fallbacks(job: Job) -> tuple[Path, ...]:
-    """What else may be written for a file beside it, where the format of `target` cannot hold the picture."""
-    if job.named or job.source is None or job.target is None or job.source.stem == job.target.stem:
+    """What else may have been written for a file beside it, if the format of `target` could not hold the picture."""
+    if job.source is None or job.target is None or job.source.stem == job.target.stem or job.target.exists():
         return ()
     return tuple(job.target.with_suffix(suffix) for suffix in FALLBACK_SUFFIXES)
 

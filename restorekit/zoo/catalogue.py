@@ -82,7 +82,8 @@ def default_of(path: Path) -> tuple[str, ...]:
 
     It may be so at some levels or for some pictures alone. No task for a file that is not installed with the package.
     """
-    if path.resolve() != _shipped_files().get(path.stem):
+    shipped = _shipped_files().get(path.stem)
+    if shipped is None or path.resolve() != shipped.resolve():
         return ()
     named = {task: None for (task, _), name in _DEFAULT_MODELS.items() if name == path.stem}
     better = {task: None for (task, _), names in _STAND_INS.items() if path.stem in names}

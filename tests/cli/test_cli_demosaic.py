@@ -144,6 +144,8 @@ def test_alpha_and_profile_of_a_colour_picture_are_left_out_aloud(run):
     assert read_picture(Path("alpha_mosaic.png")).alpha is None
     assert run("degrade", "mosaic", "alpha.png", "--pattern", "rggb", "-o", "without.bmp").code == 0
     assert read_picture(Path("without.bmp")).is_grey
+    refused = run("degrade", "mosaic", "alpha.png", "--pattern", "rggb", "-o", "mosaic.webp")
+    assert (refused.code, "WebP has no pictures of one channel" in refused.stderr) == (2, True)
 
 
 def test_a_raw_file_becomes_a_tiff_of_16_bits(run):

@@ -164,6 +164,9 @@ def test_a_long_and_narrow_picture(run):
         (("img.png", "--at", "3,4"), 2, "--explain DIR"),
         (("img.png", "--reference", "rgb.png"), 2, "--explain DIR"),
         (("img.png", "--explain", "other.png"), 1, "other.png: no folder"),
+        (("img.png", "--explain", "out", "-o", "out/result.png"), 1, "out: holds out/result.png"),
+        (("img.png", "--explain", "loop"), 1, "loop"),
+        (("loop", "--explain", "out"), 1, "loop"),
         (("dot.png", "--explain", "out"), 1, "smaller than a patch"),
     ],
 )
@@ -172,6 +175,7 @@ def test_faults_leave_nothing_behind(run, arguments, code, message):
     write_image("other.png", (20, 24))
     write_image("rgb.png", (24, 20, 3))
     write_image("dot.png", (2, 20))
+    Path("loop").symlink_to("loop")
     before = sorted(Path().iterdir())
     result = run("denoise", *arguments, "--sigma", "25")
     assert result.code == code

@@ -156,6 +156,15 @@ def test_a_batch_under_changed_suffixes_can_be_resumed():
     assert not Path("a_restored_restored.png").exists()
 
 
+def test_a_picture_beside_an_output_of_its_name_is_no_output():
+    for name in ("a.bmp", "a_restored.png"):
+        Image.fromarray(np.full((6, 7), 100, np.uint8)).save(name)
+    run("a.bmp", operation=unchanged)
+    skipped, done = run("a.bmp", "a_restored.png", operation=unchanged, existing=Existing.SKIP)
+    assert isinstance(skipped, Skipped)
+    assert done.job.target == Path("a_restored_restored.png")
+
+
 def test_a_name_that_was_given_is_not_changed():
     tifffile.imwrite("a.tif", np.zeros((6, 7), np.uint16))
     calls = []

@@ -57,6 +57,8 @@ def test_what_a_model_is_the_default_of(tmp_path: Path) -> None:
     assert default_of(find("denoise-color-sc")) == ()
     assert default_of(tmp_path / "denoise-color-unet.safetensors") == ()
     assert default_of(Path(os.path.relpath(find("denoise-color-unet")))) == ("denoise",)
+    (tmp_path / "weights").symlink_to(catalogue.weights_folder())
+    assert default_of(tmp_path / "weights" / "denoise-color-unet.safetensors") == ("denoise",)
     defaults = {task for model in shipped_models() for task in default_of(model.path)}
     assert defaults == {model.card.task for model in shipped_models()}
 
