@@ -48,6 +48,15 @@ def train(
         typer.Option("--max-minutes", metavar="N", min=0, help="Stop after N minutes, with a checkpoint."),
     ] = None,
     device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=0,
+            help="Processes that prepare batches; on a GPU up to 8, else 0, by default.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model on a folder of images; under torchrun, on several GPUs.
 
@@ -63,6 +72,7 @@ def train(
             resume=resume,
             max_minutes=max_minutes,
             device=device,
+            workers=workers,
             report=reporter.report,
         )
         reporter.report_end(result)

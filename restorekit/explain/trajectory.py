@@ -15,6 +15,7 @@ from restorekit.models import SparseCoding
 from restorekit.patches import aggregate_patches, coverage
 from restorekit.priors.similar_patches import Similarities
 from restorekit.priors.similarity import Grid
+from restorekit.restore.engine import inference
 
 LARGEST_WINDOW = 256
 """Pixels across: every code of every patch is kept, so that memory sets a bound."""
@@ -71,7 +72,7 @@ class Trajectory:
         return row * self.grid.cols + min(max(round((col - half) / stride), 0), self.grid.cols - 1)
 
 
-@torch.inference_mode()
+@inference()
 def follow(network: SparseCoding, window: Tensor, level: float, stride: int, mask: Tensor | None = None) -> Trajectory:
     """Run the network over a window [1, C, h, w], all of it covered by the patches of one grid, and watch.
 

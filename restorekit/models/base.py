@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,7 +80,7 @@ class PatchNetwork(Network):
     @property
     @abstractmethod
     def halo(self) -> int:
-        """How far around a tile it looks, in pixels; 0 if each patch is restored by itself."""
+        """How many pixels around a tile it is given; 0 if each patch is restored by itself."""
 
     @property
     @abstractmethod
@@ -164,8 +164,14 @@ class Recording:
 
     def to(self, device: torch.device) -> Recording:
         """The same on another device; operators follow what they are given."""
-        tensors = (tensor.to(device) for tensor in (self.y, self.start, self.level, self.noise))
-        return Recording(self.physics, *tensors)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
+
+    def pin_memory(self) -> Recording:
+        """The same where a GPU can fetch it while the CPU goes on."""
+        return self._map(lambda tensor: tensor.contiguous().pin_memory())
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Recording:
+        return Recording(self.physics, *map(change, (self.y, self.start, self.level, self.noise)))
 
 
 class ReconstructionNetwork(Network):

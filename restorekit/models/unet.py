@@ -28,6 +28,10 @@ SHUFFLE = 2
 """Features are half as high and wide as the image, which is a quarter of the work."""
 HEAD_SIDE = 6
 RGB = 3
+FAR = 96
+"""Pixels further away than that no longer tell. With no more around them, pixels estimated with four blocks at each
+size differed by at most 0.003 of 255 for noise and mosaics, and by 0.02 for a JPEG of quality 10, from those of a larger
+image."""
 EDGE_SEEN, EDGE_KEPT = 5, 2
 """Cells across the strip that is looked at along an edge where cells of the image end before it does, and those of them
 that are kept. Wider strips gave 0.001 dB more, narrower ones as much less."""
@@ -128,12 +132,12 @@ class UNet(PatchNetwork):
 
     @property
     def halo(self) -> int:
-        """The whole field of view, so that tiles agree with the image in one piece; a multiple of the cells' side."""
+        """The field of view, but for what is further away than `FAR`; whole cells."""
         # Each 3x3 convolution looks one pixel of its features further, and each pixel may lie at the edge of its cell.
         coarsest = self.patch_size // SHUFFLE
         convolutions = 2 + 2 * self.settings.blocks * (2 * (coarsest - 1) + coarsest)
         view = SHUFFLE * convolutions + self.patch_size - 1
-        return regular_length(view, self.patch_size, self.patch_size)
+        return regular_length(min(view, FAR), self.patch_size, self.patch_size)
 
     @property
     def bytes_per_patch(self) -> int:

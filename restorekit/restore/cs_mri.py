@@ -15,7 +15,7 @@ from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
 from restorekit.restore.cs_mri_prior import DenoiserPrior
 from restorekit.restore.cs_mri_tv import TV, TV_ITERATIONS, TotalVariation, changes_told
-from restorekit.restore.engine import RunReport, RunSettings, resolve_device
+from restorekit.restore.engine import RunReport, RunSettings, inference, resolve_device
 from restorekit.restore.plug_and_play import Watch, check_iterations
 from restorekit.tiling import within_memory
 from restorekit.zoo import LoadedModel, default_model, find, load_model
@@ -85,7 +85,7 @@ class TrainedReconstruction:
     def check_noise(self, noise: float) -> None:
         """Any will do, though it saw but little of it."""
 
-    @torch.inference_mode()
+    @inference()
     def __call__(
         self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None = None
     ) -> tuple[Tensor, RunReport]:

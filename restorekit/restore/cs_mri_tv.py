@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.physics.fourier import SampledFourier, channels_of, complex_of
-from restorekit.restore.engine import RunReport, RunSettings, resolve_device
+from restorekit.restore.engine import RunReport, RunSettings, inference, resolve_device
 from restorekit.restore.plug_and_play import Watch
 from restorekit.solvers.fixed_point import relative_change
 from restorekit.solvers.total_variation import total_variation
@@ -70,7 +69,7 @@ class TotalVariation:
         return image, RunReport(str(device), 1, time.perf_counter() - started)
 
 
-@torch.inference_mode()
+@inference()
 def tv_reconstruction(
     physics: SampledFourier,
     y: Tensor,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -86,6 +88,32 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """On a GPU convolutions in single precision use all its bits, not 10, as cuDNN otherwise may.
+
+    The first filters of networks see small differences of large values. It holds for all threads; a program that has
+    chosen the precision by torch's `fp32_precision` keeps its choice.
+    """
+    try:
+        before = torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        yield
+        return
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """What networks are run in to restore: exactly, and without gradients."""
+    with torch.inference_mode(), exact_convolutions():
+        yield
+
+
 def restore_array(
     pixels: NDArray[np.float32],
     level: float,
@@ -128,7 +156,7 @@ def restore_array(
     return restored, RunReport(str(device), tiles, time.perf_counter() - started)
 
 
-@torch.inference_mode()
+@inference()
 def restore_batch(
     images: Tensor, level: float, network: PatchNetwork, settings: RunSettings, mask: Tensor | None = None
 ) -> tuple[Tensor, int]:

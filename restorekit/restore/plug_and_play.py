@@ -16,7 +16,7 @@ from restorekit.errors import UsageError
 from restorekit.models import PatchNetwork, UnrolledADMM
 from restorekit.noise import estimate_sigma
 from restorekit.restore.choice import PRIOR_TASK, ModelChoice
-from restorekit.restore.engine import RunReport, RunSettings, mirrored_to, restore_batch
+from restorekit.restore.engine import RunReport, RunSettings, inference, mirrored_to, restore_batch
 from restorekit.solvers.admm import TOLERANCE, Iteration, Proximal, Schedule, Splitting, admm
 from restorekit.tiling import regular_length, within_memory
 from restorekit.zoo import LoadedModel
@@ -131,7 +131,7 @@ class ZooDenoiser:
         return estimate[..., :height, :width]
 
 
-@torch.inference_mode()
+@inference()
 def solve(
     model: LoadedModel,
     prox: Proximal,

@@ -19,7 +19,7 @@ from restorekit.physics.decimation import bicubic_decimation, bicubic_error
 from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.boundary import extend_periodic
 from restorekit.restore.choice import ModelChoice
-from restorekit.restore.engine import Quality, RunReport, RunSettings, as_batch, as_pixels, resolve_device
+from restorekit.restore.engine import Quality, RunReport, RunSettings, as_batch, as_pixels, inference, resolve_device
 from restorekit.restore.plug_and_play import (
     Plan,
     Watch,
@@ -195,7 +195,7 @@ def superres_array(
     return solve_over_windows(solve_window, observed, windows, watch)
 
 
-@torch.inference_mode()
+@inference()
 def _enlarged(
     network: Enlarger, recording: Recording, quality: Quality, shape: tuple[int, int, int], watch: Watch | None
 ) -> tuple[Tensor, RunReport]:

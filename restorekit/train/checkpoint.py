@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from restorekit.errors import TrainingError
 from restorekit.image import write_file
 
-FORMAT = "restorekit-checkpoint-1"
+FORMAT = "restorekit-checkpoint-2"
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Progress:
 
     step: optimiser steps taken. rate_scale: product of all backtracking slow-downs. seconds: time spent so far.
     probe_psnr: training PSNR when the last good snapshot was taken. best_psnr: of the averaged weights on the
-    validation split, at `best_step`.
+    validation split, at `best_step`. processes: that share the run.
     """
 
     recipe_sha256: str
@@ -33,6 +32,7 @@ class Progress:
     probe_psnr: float = float("-inf")
     best_psnr: float = float("-inf")
     best_step: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class Checkpoint:
     """A run at one moment: scalars and the named groups of tensors that continue it bit by bit.
 
     network, average, best: the weights, their running average, and the best average so far. optimiser: its state,
-    "weight/entry". snapshot: weights at the last good check. generators: the state of each process's
-    random generator, [world, bytes].
+    "weight/entry". snapshot: weights at the last good check. Random numbers follow from the step.
     """
 
     progress: Progress
@@ -50,7 +49,6 @@ class Checkpoint:
     best: dict[str, Tensor]
     optimiser: dict[str, Tensor]
     snapshot: dict[str, Tensor]
-    generators: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.uint8))
 
 
 GROUPS = ("network", "average", "best", "optimiser", "snapshot")
@@ -58,7 +56,7 @@ GROUPS = ("network", "average", "best", "optimiser", "snapshot")
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write atomically: a kill leaves the old checkpoint or the new one, never half of either."""
-    tensors = {"generators": checkpoint.generators}
+    tensors: dict[str, Tensor] = {}
     for group in GROUPS:
         members: dict[str, Tensor] = getattr(checkpoint, group)
         tensors |= {f"{group}/{name}": tensor.detach().cpu().contiguous() for name, tensor in members.items()}
@@ -85,7 +83,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
     scalars = json.loads(header["progress"])
     progress = Progress(**{entry.name: scalars[entry.name] for entry in fields(Progress)})
     groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
-    generators = tensors.pop("generators")
     for name, tensor in tensors.items():
         group, _, member = name.partition("/")
         groups[group][member] = tensor
@@ -96,5 +93,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
         best=groups["best"],
         optimiser=groups["optimiser"],
         snapshot=groups["snapshot"],
-        generators=generators,
     )

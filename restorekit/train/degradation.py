@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,8 +32,15 @@ class Observation:
 
     def to(self, device: torch.device) -> Observation:
         """The same on another device."""
-        mask = None if self.mask is None else self.mask.to(device)
-        return Observation(self.images.to(device), self.level.to(device), mask)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
+
+    def pin_memory(self) -> Observation:
+        """The same where a GPU can fetch it while the CPU goes on."""
+        return self._map(lambda tensor: tensor.contiguous().pin_memory())
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Observation:
+        mask = None if self.mask is None else change(self.mask)
+        return Observation(change(self.images), change(self.level), mask)
 
 
 class Degradation(Protocol):

@@ -41,14 +41,6 @@ class World:
             dist.broadcast(tensor, 0)
         return tensor
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """The tensors of all processes, stacked by rank."""
-        if self.size == 1:
-            return tensor[None]
-        parts = [torch.empty_like(tensor, device=self.device) for _ in range(self.size)]
-        dist.all_gather(parts, tensor.to(self.device))
-        return torch.stack([part.cpu() for part in parts])
-
 
 @contextmanager
 def world_of(device: torch.device) -> Iterator[World]:

@@ -6,6 +6,7 @@ import copy
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -16,12 +17,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from restorekit.display.convergence import check_plots
 from restorekit.errors import TrainingError
-from restorekit.models import AnyNetwork, build
-from restorekit.restore.engine import resolve_device
+from restorekit.models import AnyNetwork, Recording, build
+from restorekit.restore.engine import exact_convolutions, resolve_device
 from restorekit.train import record
+from restorekit.train.batches import NETWORK, Batches, step_generator
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
-from restorekit.train.compiling import compile_module
+from restorekit.train.compiling import compile_module, fastest_convolutions
 from restorekit.train.data import Split, load_split
+from restorekit.train.degradation import Observation
 from restorekit.train.distributed import World, world_of
 from restorekit.train.export import export_weights
 from restorekit.train.initial import initialise
@@ -30,7 +33,7 @@ from restorekit.train.optimiser import make_optimiser, optimiser_state, restore_
 from restorekit.train.recipe import PRECISIONS, Recipe
 from restorekit.train.schedule import average_decay, rate_factor
 from restorekit.train.signals import stop_signals
-from restorekit.train.sources import draw_batch, needs_chroma, sources_of
+from restorekit.train.sources import needs_chroma
 from restorekit.train.validate import validation_psnr
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -74,20 +77,24 @@ def run(
     resume: bool = False,
     max_minutes: float | None = None,
     device: str = "auto",
+    workers: int | None = None,
     report: Callable[[TrainingReport], None] = lambda _: None,
 ) -> TrainingResult:
     """Train `recipe` on the images under `data`; checkpoints, log, curves and weights go to the folder `out`.
 
-    Started by `torchrun`, the processes share the work: each draws its own crops, gradients are averaged. SIGINT and
-    SIGTERM end the run after the current step, with a checkpoint.
+    Started by `torchrun`, the processes share the work: each draws its own crops, gradients are averaged. For each
+    of them `workers` more draw crops ahead, which changes nothing but the time it takes; None stands for what suits the
+    device. SIGINT and SIGTERM end the run after the current step, with a checkpoint.
 
     Raises:
         DatasetError: nothing to train on. DeviceError: no such device. MissingExtraError: no matplotlib for the curves.
-        TrainingError: `out` already holds a run (and `resume` is off), or the checkpoint does not belong to the recipe.
+        TrainingError: `out` already holds a run (and `resume` is off), the checkpoint does not belong to the recipe, or
+            crops cannot be drawn by other processes.
     """
     check_plots()
-    with world_of(resolve_device(device)) as world, stop_signals() as stop:
-        trainer = _Trainer(recipe, data, out, world, resume, report)
+    precise, fast = exact_convolutions(), fastest_convolutions()
+    with world_of(resolve_device(device)) as world, stop_signals() as stop, precise, fast:
+        trainer = _Trainer(recipe, data, out, world, resume, workers, report)
         return trainer.run(stop, max_minutes)
 
 
@@ -99,6 +106,7 @@ class _Trainer:
         out: Path,
         world: World,
         resume: bool,
+        workers: int | None,
         report: Callable[[TrainingReport], None],
     ) -> None:
         self.recipe, self.out, self.world, self.report = recipe, out, world, report
@@ -110,10 +118,9 @@ class _Trainer:
         self.split: Split = load_split(
             data, self.network.channels, least, recipe.data.validation_every, chroma=needs_chroma(recipe)
         )
-        self.sources = sources_of(recipe, self.split)
-        self.generator = torch.Generator().manual_seed(recipe.seed + world.rank)
-        self.progress = Progress(recipe.sha256)
-        self.psnr_sum = self.psnr_count = 0.0
+        self.batches, self.workers = Batches(recipe, self.split, world.rank), workers
+        self.progress = Progress(recipe.sha256, processes=world.size)
+        self.psnr = record.RunningMean()
         self.probe = self._probe_crops()
         self.network.to(world.device)
         if checkpoint is None:
@@ -137,18 +144,19 @@ class _Trainer:
         steps = self.recipe.optimiser.steps
         how = "compiled" if self.compiled else "not compiled (no C++ compiler, or no Triton for this GPU)"
         self._say(0.0, f"training on {self.world.device} with {len(self.split.training)} images, step {how}")
-        while self.progress.step < steps:
-            self._step()
-            elapsed = time.monotonic() - started
-            self.progress = replace(self.progress, step=self.progress.step + 1, seconds=before + elapsed)
-            self._say((self.progress.step - first) / elapsed, "")
-            due = self.progress.step % self.recipe.safety.check_every == 0 or self.progress.step == steps
-            over = max_minutes is not None and elapsed > 60 * max_minutes
-            over = self.world.any(stop.is_set() or over)
-            if due or over:
-                self._check()
-            if over:
-                break
+        with closing(self.batches.from_step(first, self.workers, self.world.device)) as batches:
+            for batch in batches:
+                self._step(*batch)
+                elapsed = time.monotonic() - started
+                self.progress = replace(self.progress, step=self.progress.step + 1, seconds=before + elapsed)
+                self._say((self.progress.step - first) / elapsed, "")
+                due = self.progress.step % self.recipe.safety.check_every == 0 or self.progress.step == steps
+                over = max_minutes is not None and elapsed > 60 * max_minutes
+                over = self.world.any(stop.is_set() or over)
+                if due or over:
+                    self._check()
+                if over:
+                    break
         finished = self.progress.step >= steps
         weights = self.out / f"{self.recipe.name}.safetensors"
         if self.world.leads:
@@ -167,34 +175,32 @@ class _Trainer:
         checkpoint = load_checkpoint(path)
         if checkpoint.progress.recipe_sha256 != self.recipe.sha256:
             raise TrainingError(f"the run in {self.out} was started from another recipe or another version of it")
-        if len(checkpoint.generators) != self.world.size:
-            raise TrainingError(
-                f"the run in {self.out} had {len(checkpoint.generators)} processes, not {self.world.size}"
-            )
+        processes = checkpoint.progress.processes
+        if processes != self.world.size:
+            raise TrainingError(f"the run in {self.out} had {processes} processes, not {self.world.size}")
         if self.world.leads:
             record.truncate_log(self.out, checkpoint.progress.step)
         return checkpoint
 
-    def _step(self) -> None:
+    def _step(self, clean: Tensor, observed: Observation | Recording) -> None:
         settings, strides = self.recipe.optimiser, self.recipe.data.strides
         factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * factor
-        clean, observed = draw_batch(self.sources, self.recipe, self.generator)
         # Every process must draw the same stride: it follows from the step alone.
         stride = strides[self.progress.step % len(strides)]
         device = self.world.device
         precision = PRECISIONS[settings.precision]
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            loss, errors = self.objective(observed.to(device), clean.to(device), stride, self.generator)
+            generator = step_generator(self.recipe, self.world.rank, self.progress.step, NETWORK)
+            loss, errors = self.objective(observed.to(device), clean.to(device, non_blocking=True), stride, generator)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         decay = average_decay(self.progress.step, settings)
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
-        self.psnr_sum += float(-10 * errors.clamp_min(LEAST_ERROR).log10().mean())
-        self.psnr_count += 1
+        self.psnr.add(-10 * errors.clamp_min(LEAST_ERROR).log10().mean())
 
     def _check(self) -> None:
         """Backtrack if training lost ground, else take a snapshot; validate the average; write everything down."""
@@ -217,12 +223,11 @@ class _Trainer:
         if mean > self.progress.best_psnr:
             self.best = _tensors(self.average)
             self.progress = replace(self.progress, best_psnr=mean, best_step=self.progress.step)
-        generators = self.world.gather(self.generator.get_state())
         if not self.world.leads:
             return
         rate = rate_factor(self.progress.step, self.recipe.optimiser) * self.progress.rate_scale
         check = record.Check(
-            self.progress.step, self.progress.seconds, rate, self._mean_psnr(), probe, mean, validation, event
+            self.progress.step, self.progress.seconds, rate, self.psnr.value(), probe, mean, validation, event
         )
         record.append_check(self.out, check)
         record.draw_curves(self.out, self.recipe.name)
@@ -235,10 +240,9 @@ class _Trainer:
                 self.best,
                 optimiser_state(self.network, self.optimiser),
                 self.snapshot,
-                generators,
             ),
         )
-        self.psnr_sum = self.psnr_count = 0.0
+        self.psnr = record.RunningMean()
         by_level = ", ".join(f"{value:.2f} at {level}" for level, value in validation.items())
         self._say(
             0.0, f"step {self.progress.step}: validation {mean:.3f} dB ({by_level}){'; ' if event else ''}{event}"
@@ -256,7 +260,6 @@ class _Trainer:
         self.average.load_state_dict(checkpoint.average)
         self.best, self.snapshot = checkpoint.best, checkpoint.snapshot
         self.progress = checkpoint.progress
-        self.generator.set_state(checkpoint.generators[self.world.rank])
         restore_state(self.network, self.optimiser, checkpoint.optimiser)
 
     def _probe_crops(self) -> list[Tensor]:
@@ -269,16 +272,13 @@ class _Trainer:
     def _validation_psnr(self, network: AnyNetwork, images: Sequence[Tensor]) -> dict[str, float]:
         return validation_psnr(network, images, self.recipe, self.world.device)
 
-    def _mean_psnr(self) -> float:
-        return self.psnr_sum / max(1.0, self.psnr_count)
-
     def _say(self, steps_per_second: float, message: str) -> None:
         if not self.world.leads:
             return
         settings = self.recipe.optimiser
         rate = rate_factor(self.progress.step, settings) * self.progress.rate_scale
         self.report(
-            TrainingReport(self.progress.step, settings.steps, self._mean_psnr(), rate, steps_per_second, message)
+            TrainingReport(self.progress.step, settings.steps, self.psnr.recent(), rate, steps_per_second, message)
         )
 
 

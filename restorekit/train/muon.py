@@ -11,8 +11,9 @@ NEGLIGIBLE = 1e-12
 """Steps along gradients of a smaller norm are shorter in proportion: those of a kernel that nothing needs die away."""
 
 
-def orthogonalised(gradient: Tensor) -> Tensor:
-    """U V^T of a gradient U S V^T [outputs, ...], about: singular values between 0.7 and 1.2, and its shape.
+def orthogonalised(gradients: Tensor) -> Tensor:
+    """U V^T of each gradient U S V^T, [..., outputs, inputs, height, width], about: singular values between 0.7 and
+    1.2, and its shape.
 
     X <- P X with P = a + b X X^T + c (X X^T)^2, begun at the gradient divided by its norm. A kernel with more outputs
     than inputs gets longer steps, so that each output moves as far. The few directions that prevail in images then do
@@ -23,18 +24,18 @@ def orthogonalised(gradient: Tensor) -> Tensor:
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
     """
-    matrix = gradient.flatten(1)
-    outputs, inputs = matrix.shape
-    x = matrix.T if outputs > inputs else matrix
-    norm = x.norm()
+    matrices = gradients.flatten(-3)
+    outputs, inputs = matrices.shape[-2:]
+    x = matrices.mT if outputs > inputs else matrices
+    norm = x.norm(dim=(-2, -1), keepdim=True)
     x = x / norm.clamp_min(NEGLIGIBLE)
     a, b, c = COEFFICIENTS
-    square, identity = x @ x.T, torch.eye(len(x), dtype=x.dtype, device=x.device)
+    square, identity = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
     product = identity
     for _ in range(ITERATIONS):
-        factor = a * identity + torch.addmm(square, square, square, beta=b, alpha=c)
+        factor = a * identity + b * square + c * (square @ square)
         product, square = factor @ product, factor @ square @ factor
     x = product @ x
-    x = x.T if outputs > inputs else x
+    x = x.mT if outputs > inputs else x
     turned: Tensor = max(1.0, outputs / inputs) ** 0.5 * (norm / NEGLIGIBLE).clamp_max(1) * x
-    return turned.reshape(gradient.shape)
+    return turned.reshape(gradients.shape)

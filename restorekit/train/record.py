@@ -1,10 +1,13 @@
-"""What a run leaves behind besides weights: log.jsonl, a line a check, and curves.png drawn from it."""
+"""What a run tells of itself: its mean PSNR, and behind it log.jsonl, a line a check, and curves.png drawn from it."""
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from restorekit.display.convergence import check_plots
 
@@ -23,6 +26,32 @@ class Check:
     validation_psnr: float
     validation: dict[str, float]
     event: str = ""
+
+
+class RunningMean:
+    """The mean of what steps say, which stays where they computed it: to read it is to wait for a GPU."""
+
+    SECONDS = 0.5
+
+    def __init__(self) -> None:
+        self.sum: Tensor | float = 0.0
+        self.count = 0
+        self.read, self.read_at = 0.0, float("-inf")
+
+    def add(self, value: Tensor) -> None:
+        """Count one more."""
+        self.sum = self.sum + value
+        self.count += 1
+
+    def value(self) -> float:
+        """The mean; 0 while there is nothing."""
+        if self.count:
+            self.read, self.read_at = float(self.sum) / self.count, time.monotonic()
+        return self.read
+
+    def recent(self) -> float:
+        """The mean, at most half a second old."""
+        return self.read if time.monotonic() < self.read_at + self.SECONDS else self.value()
 
 
 def append_check(folder: Path, check: Check) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, overload
 
 import torch
@@ -41,20 +42,28 @@ class SOAP(torch.optim.Optimizer):
         """Take one step; parameters without a gradient stay."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    update = self._update_kernel if group["kernels"] else self._update
-                    update(parameter, parameter.grad, group)
+            moved = [(parameter, parameter.grad) for parameter in group["params"] if parameter.grad is not None]
+            if group["kernels"]:
+                self._update_kernels(moved, group)
+                continue
+            for parameter, gradient in moved:
+                self._update(parameter, gradient, group)
         return loss
 
-    def _update_kernel(self, kernel: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[kernel]
-        if not state:
-            state["first"] = torch.zeros_like(kernel)
+    def _update_kernels(self, moved: Sequence[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+        """All of a shape at once: a GPU takes as long to begin a product of small matrices as to compute it."""
+        alike: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for kernel, gradient in moved:
+            if not self.state[kernel]:
+                self.state[kernel]["first"] = torch.zeros_like(kernel)
+            alike[kernel.shape].append((kernel, gradient))
         decay = group["betas"][0]
-        state["first"].lerp_(gradient, 1 - decay)
-        ahead = gradient.lerp(state["first"], decay)  # Nesterov's momentum
-        kernel.add_(orthogonalised(ahead), alpha=-group["lr"])
+        for same in alike.values():
+            kernels, gradients = map(list, zip(*same, strict=True))
+            firsts: list[Tensor] = [self.state[kernel]["first"] for kernel in kernels]
+            torch._foreach_lerp_(firsts, gradients, 1 - decay)
+            ahead = torch._foreach_lerp(gradients, firsts, decay)  # Nesterov's momentum
+            torch._foreach_add_(kernels, orthogonalised(torch.stack(ahead)).unbind(), alpha=-group["lr"])
 
     def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]

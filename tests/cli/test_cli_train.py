@@ -30,10 +30,10 @@ def calls(monkeypatch):
 
 
 def test_what_is_typed_reaches_the_loop(run, calls):
-    options = ("--resume", "--max-minutes", "1.5", "--device", "cpu")
+    options = ("--resume", "--max-minutes", "1.5", "--device", "cpu", "--workers", "3")
     result = run("train", "denoise-gray-sc", "--data", "pictures", "--out", "out", *options)
     assert result.code == 0
-    expected = {"resume": True, "max_minutes": 1.5, "device": "cpu"}
+    expected = {"resume": True, "max_minutes": 1.5, "device": "cpu", "workers": 3}
     assert calls == [("denoise-gray-sc", Path("pictures"), Path("out"), expected)]
     assert result.stdout == b""
     assert result.stderr.splitlines() == [

@@ -5,7 +5,9 @@ from itertools import combinations, product
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from restorekit import zoo
 from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.models.unet import UNet, UNetSettings
 from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate
@@ -99,7 +101,7 @@ def test_a_side_too_short_for_a_strip_is_continued(network, side):
     assert window.seen == window.kept == slice(0, -(-side // 8) * 8)
 
 
-def test_the_halo_is_the_field_of_view(network):
+def test_the_halo_of_a_shallow_one_is_the_field_of_view(network):
     """What is farther away than the halo changes nothing, and what is a little nearer does."""
     level, middle = torch.full((1,), 0.1), 160
     moved = {}
@@ -111,6 +113,19 @@ def test_the_halo_is_the_field_of_view(network):
     far, near = moved.values()
     assert far == 0
     assert near > 0
+
+
+def test_what_lies_beyond_the_halo_of_a_deep_one_does_not_tell():
+    """Its field of view is 171 pixels to each side, of which a tile has 96: for noise enough for 16 bits."""
+    network = zoo.load_model(zoo.find("denoise-gray-unet")).network
+    generator = torch.Generator().manual_seed(3)
+    blobs = F.interpolate(torch.rand(1, 1, 32, 20, generator=generator), scale_factor=16, mode="bicubic")
+    noisy, level = blobs + 0.1 * torch.randn(blobs.shape, generator=generator), torch.full((1,), 0.1)
+    assert network.halo == 96
+    with torch.inference_mode():
+        whole = network(noisy, level, 1, 1024)[0]
+        tiled = network(noisy, level, 1, 96)[0]
+    assert (tiled - whole).abs().max() < 1 / 65535
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (7, 9), (33, 16)])

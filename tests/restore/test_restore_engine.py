@@ -24,6 +24,34 @@ class Fill(PatchNetwork):
         return filled, torch.ones(observed.shape[-2:])
 
 
+class Precise(Fill):
+    """Notes whether convolutions on a GPU would be exact."""
+
+    def forward(self, *arguments, **more):
+        self.exact = not torch.backends.cudnn.allow_tf32
+        return super().forward(*arguments, **more)
+
+
+def test_convolutions_are_exact_while_restoring_and_as_they_were_afterwards():
+    image = np.full((12, 12, 3), 0.5, np.float32)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    network = Precise()
+    restore_array(image, 0.0, network, SETTINGS, image)
+    assert network.exact
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before
+
+
+def test_a_precision_chosen_by_its_newer_name_stays():
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        restore_array(np.zeros((12, 12, 3), np.float32), 0.0, Fill(), SETTINGS, np.ones((12, 12)))
+        assert convolutions.fp32_precision == "ieee"
+    finally:
+        convolutions.fp32_precision = before
+
+
 @pytest.mark.parametrize("shape", [(20, 31), (20, 31, 3), (5, 4, 3), (1, 12)])
 def test_a_mask_goes_along_with_its_image(shape):
     rng = np.random.default_rng(0)

@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from restorekit.errors import DatasetError, TrainingError
 from restorekit.train import checkpoint as checkpoints
 from restorekit.train import compiling
 from restorekit.train.loop import CHECKPOINT
-from restorekit.train.record import read_log
+from restorekit.train.record import RunningMean, read_log
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,9 +28,7 @@ def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tensors_of(path: Path) -> dict[str, torch.Tensor]:
     found = checkpoints.load_checkpoint(path / CHECKPOINT)
-    return {
-        f"{group}/{name}": tensor for group in checkpoints.GROUPS for name, tensor in getattr(found, group).items()
-    } | {"generators": found.generators}
+    return {f"{group}/{name}": tensor for group in checkpoints.GROUPS for name, tensor in getattr(found, group).items()}
 
 
 def test_a_run_leaves_weights_log_and_curves(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
@@ -66,6 +65,49 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
             assert torch.equal(tensor, parts[name]), name
 
 
+def test_batches_drawn_ahead_by_other_processes_are_the_same(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    train.run(recipe, photographs, tmp_path / "alone")
+    train.run(recipe, photographs, tmp_path / "ahead", workers=2)
+    alone, ahead = tensors_of(tmp_path / "alone"), tensors_of(tmp_path / "ahead")
+    assert alone.keys() == ahead.keys()
+    for name, tensor in alone.items():
+        assert torch.equal(tensor, ahead[name]), name
+
+
+def test_a_run_that_is_interrupted_ends_the_processes_that_draw_for_it(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    result = train.run(recipe, photographs, tmp_path / "run", workers=2, report=_interrupt_at(5))
+    assert (result.step, result.interrupted) == (5, True)
+    assert not multiprocessing.active_children()
+
+
+def test_a_job_that_is_ended_as_a_whole_leaves_a_checkpoint(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace("steps = 12", "steps = 100000"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CXX": "none", "PATH": "", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "restorekit", "train", str(recipe_file), "--data", str(photographs)]
+    job = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "run"), "--workers", "2"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert job.stderr is not None
+    while not job.stderr.readline().startswith("step "):
+        assert job.poll() is None
+    os.killpg(job.pid, signal.SIGTERM)
+    told = job.communicate(timeout=60)[1]
+    assert job.returncode == 130, told
+    assert (tmp_path / "run" / CHECKPOINT).exists()
+
+
 def _interrupt_at(step: int):
     def report(report: train.TrainingReport) -> None:
         if report.step == step:
@@ -80,8 +122,8 @@ def test_half_precision_is_for_products_alone(recipe_file: Path, photographs: Pa
     recipe_file.write_text(recipe_file.read_text().replace("bfloat16", "float32"))
     train.run(train.load_recipe(str(recipe_file)), photographs, tmp_path / "single")
     half, single = tensors_of(tmp_path / "half"), tensors_of(tmp_path / "single")
-    assert {name: tensor.dtype for name, tensor in half.items() if name != "generators"} == {
-        name: tensor.dtype for name, tensor in single.items() if name != "generators"
+    assert {name: tensor.dtype for name, tensor in half.items()} == {
+        name: tensor.dtype for name, tensor in single.items()
     }
     name = "network/dictionary"
     assert not torch.equal(half[name], single[name])
@@ -93,6 +135,16 @@ def test_time_limits_a_session_and_the_next_goes_on(recipe_file: Path, photograp
     result = train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
     assert (result.step, result.finished, result.interrupted) == (1, False, False)
     assert train.run(recipe, photographs, tmp_path / "run", resume=True).finished
+
+
+def test_what_a_run_tells_is_the_mean_of_its_steps() -> None:
+    mean = RunningMean()
+    assert (mean.recent(), mean.value()) == (0.0, 0.0)
+    mean.add(torch.tensor(30.0))
+    assert mean.recent() == 30
+    mean.add(torch.tensor(34.0))
+    assert mean.recent() == 30
+    assert mean.value() == mean.recent() == 32
 
 
 def test_a_run_is_not_overwritten_nor_mixed_with_another_recipe(
@@ -174,4 +226,4 @@ def test_two_processes_share_a_run(recipe_file: Path, photographs: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [4, 8, 12]
-    assert len(checkpoints.load_checkpoint(tmp_path / "run" / CHECKPOINT).generators) == 2
+    assert checkpoints.load_checkpoint(tmp_path / "run" / CHECKPOINT).progress.processes == 2

@@ -50,12 +50,39 @@ def test_orthogonalised_kernels_have_singular_values_near_one() -> None:
     assert torch.equal(orthogonalised(torch.zeros(4, 2, 3, 3)), torch.zeros(4, 2, 3, 3))
 
 
+def test_many_gradients_are_orthogonalised_as_each_is() -> None:
+    torch.manual_seed(0)
+    for shape in ((3, 24, 6, 3, 3), (2, 64, 3, 3, 3), (4, 8, 8, 1, 1)):
+        gradients = torch.randn(shape) * torch.logspace(-3, 3, shape[0])[:, None, None, None, None]
+        each = torch.stack([orthogonalised(gradient) for gradient in gradients])
+        assert torch.allclose(orthogonalised(gradients), each, atol=1e-5)
+
+
 def test_a_gradient_that_has_all_but_vanished_makes_no_step() -> None:
     torch.manual_seed(0)
     for scale in (1e-15, 1e-25, 1e-38):
         assert orthogonalised(scale * torch.randn(4, 2, 3, 3)).abs().max() < 1e-2
     gradient = torch.randn(4, 2, 3, 3)
     assert torch.allclose(orthogonalised(1e-11 * gradient), orthogonalised(gradient), atol=1e-4)
+
+
+def test_kernels_of_one_shape_go_together_and_one_without_a_gradient_stays() -> None:
+    torch.manual_seed(0)
+    shapes = (4, 2, 3, 3), (4, 2, 3, 3), (6, 4, 3, 3), (4, 2, 3, 3)
+    together = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    alone = [kernel.detach().clone().requires_grad_() for kernel in together]
+    settings = (0.9, 0.99), 1e-8
+    one = SOAP([{"params": together, "kernels": True, "lr": 0.1}], *settings)
+    others = [SOAP([{"params": [kernel], "kernels": True, "lr": 0.1}], *settings) for kernel in alone]
+    for _ in range(3):
+        for kernel, same in zip(together[:-1], alone[:-1], strict=True):
+            kernel.grad = torch.randn(kernel.shape)
+            same.grad = kernel.grad.clone()
+        for optimiser in (one, *others):
+            optimiser.step()
+    for kernel, same in zip(together, alone, strict=True):
+        assert torch.allclose(kernel, same, atol=1e-5)
+    assert not one.state[together[-1]]
 
 
 def test_kernels_go_along_the_orthogonalised_momentum() -> None:
