@@ -30,8 +30,8 @@ HEAD_SIDE = 6
 RGB = 3
 FAR = 96
 """Pixels further away than that no longer tell. With no more around them, pixels estimated with four blocks at each
-size differed by at most 0.003 of 255 for noise and mosaics, and by 0.02 for a JPEG of quality 10, from those of a larger
-image."""
+size differed from those of a larger image by at most 0.003 of 255 for noise and mosaics, and by 0.02 for a JPEG of
+quality 10."""
 EDGE_SEEN, EDGE_KEPT = 5, 2
 """Cells across the strip that is looked at along an edge where cells of the image end before it does, and those of them
 that are kept. Wider strips gave 0.001 dB more, narrower ones as much less."""
