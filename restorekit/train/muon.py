@@ -24,8 +24,8 @@ def orthogonalised(gradients: Tensor) -> Tensor:
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
     """
-    matrices = gradients.flatten(-3)
-    outputs, inputs = matrices.shape[-2:]
+    outputs, inputs = gradients.shape[-4], gradients.shape[-3:].numel()
+    matrices = gradients.reshape(-1, outputs, inputs)
     x = matrices.mT if outputs > inputs else matrices
     norm = x.norm(dim=(-2, -1), keepdim=True)
     x = x / norm.clamp_min(NEGLIGIBLE)
@@ -33,7 +33,7 @@ def orthogonalised(gradients: Tensor) -> Tensor:
     square, identity = x @ x.mT, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
     product = identity
     for _ in range(ITERATIONS):
-        factor = a * identity + b * square + c * (square @ square)
+        factor = a * identity + torch.baddbmm(square, square, square, beta=b, alpha=c)
         product, square = factor @ product, factor @ square @ factor
     x = product @ x
     x = x.mT if outputs > inputs else x
