@@ -16,9 +16,10 @@ import numpy as np
 import restorekit
 from restorekit.explain import Explained
 from restorekit.image import Metadata, Picture, read_picture, write_picture
-from restorekit.restore.choice import ModelChoice
+from restorekit.inference.runner import RunSettings
 from restorekit.restore.denoise import TASK, Denoise
-from restorekit.restore.engine import Quality, RunSettings
+from restorekit.types import Quality
+from restorekit.zoo.selection import ModelSelection
 
 IMAGES = Path(__file__).with_name("images")
 CROP = np.s_[60:200, 115:315]
@@ -49,7 +50,7 @@ def draw_before_and_after() -> None:
 
 def draw_explanation() -> None:
     """Explain with every patch restored, so that the maps have a value for every pixel."""
-    denoise = Denoise(25 / 255, ModelChoice(TASK, None, explained=True), RunSettings(Quality.BEST, "cpu"))
+    denoise = Denoise(25 / 255, ModelSelection(TASK, None, explained=True), RunSettings(Quality.BEST, "cpu"))
     with tempfile.TemporaryDirectory() as folder:
         Explained(denoise, "noisy.png", Path(folder), overwrite=True, at=PIXEL)(read_picture(IMAGES / "noisy.png"))
         names = ("result", "atom-counts", "confidence")

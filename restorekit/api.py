@@ -13,24 +13,23 @@ from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
+from restorekit.inference.plug_and_play import models_for
+from restorekit.inference.runner import RunSettings
+from restorekit.physics.blur import normalise_kernel
 from restorekit.physics.decimation import bicubic_decimation
-from restorekit.physics.kernels import normalise_kernel
-from restorekit.physics.mosaic import BayerPattern
+from restorekit.physics.kspace import MaskFile
 from restorekit.restore import deblock as deblocking
 from restorekit.restore import deblur as deblurring
 from restorekit.restore import demosaic as demosaicking
 from restorekit.restore import denoise as denoising
 from restorekit.restore import superres as enlarging
 from restorekit.restore.batch import Operation
-from restorekit.restore.boundary import Boundary
-from restorekit.restore.choice import ModelChoice
 from restorekit.restore.cs_mri import choose_cs_mri
-from restorekit.restore.engine import Quality, RunSettings
 from restorekit.restore.kernel import parse_kernel
-from restorekit.restore.kspace import MaskFile
-from restorekit.restore.plug_and_play import models_for
 from restorekit.restore.scans import ReconstructFile
+from restorekit.types import BayerPattern, Boundary, Quality
 from restorekit.zoo import LoadedModel, find, load_model
+from restorekit.zoo.selection import ModelSelection
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
 
@@ -69,7 +68,7 @@ def denoise(
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
     settings = _settings(quality, device, tile)
-    choice = ModelChoice(denoising.TASK, model)
+    choice = ModelSelection(denoising.TASK, model)
     return _restore(image, denoising.Denoise(_level(sigma, "sigma"), choice, settings))
 
 
@@ -102,7 +101,7 @@ def demosaic(
     if pattern not in known:
         raise UsageError(f"pattern must be one of {', '.join(known)}, not {pattern!r}")
     settings = _settings(quality, device, tile)
-    choice = ModelChoice(demosaicking.TASK, model)
+    choice = ModelSelection(demosaicking.TASK, model)
     return _restore(image, demosaicking.Demosaic(BayerPattern(pattern), choice, settings))
 
 
@@ -133,7 +132,7 @@ def deblock(
     except TypeError:
         raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}") from None
     settings = _settings(quality, device, tile)
-    return _restore(image, deblocking.Deblock(whole, ModelChoice(deblocking.TASK, model), settings))
+    return _restore(image, deblocking.Deblock(whole, ModelSelection(deblocking.TASK, model), settings))
 
 
 def deblur(

@@ -3,7 +3,8 @@
 import torch
 
 from restorekit.models import PatchNetwork
-from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
+from restorekit.physics.mosaic import INTERPOLATION_ERROR, bayer_mask, interpolate
+from restorekit.types import BayerPattern
 from tests.cards import bare_card
 
 CARD = bare_card("interpolator", "demosaic", 3, (0.0, 0.0))

@@ -8,8 +8,9 @@ import torch
 
 import restorekit
 from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.physics.kernels import gaussian_kernel
-from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.physics.blur import gaussian_kernel
+from restorekit.physics.kspace import Sampling
+from restorekit.types import SamplingPattern
 from restorekit.zoo import LoadedModel
 from tests.cards import bare_card
 from tests.tiny import tiny_network
@@ -88,7 +89,7 @@ def test_what_makes_no_sense_is_refused(model, arguments, message):
 @pytest.mark.parametrize("method", ["tv", "denoiser"])
 def test_a_part_of_k_space_gives_the_image(model, centred, method):
     image = (np.hypot(*np.mgrid[-12:12, -14:14]) < 9) * (1 + 0.5j)
-    mask = Sampling(Pattern.RADIAL, 0.6).mask(*image.shape, 0).numpy()
+    mask = Sampling(SamplingPattern.RADIAL, 0.6).mask(*image.shape, 0).numpy()
     kspace = np.fft.fft2(image, norm="ortho") * mask
     if centred:
         kspace, mask, image = np.fft.fftshift(kspace), np.fft.fftshift(mask), np.fft.fftshift(image)

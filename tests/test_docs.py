@@ -24,7 +24,7 @@ OPTIONS_OF_BENCHMARKS = {
     "--images",
     "--minutes",
     "--nonlocal-steps",
-    "--peers",
+    "--neighbours",
     "--repeats",
     "--steps",
     "--test",

@@ -1,7 +1,7 @@
 import torch
 
 from restorekit.priors.sparse import soft_threshold
-from restorekit.solvers.lista import Operators, gradient_step
+from restorekit.solvers.proximal_gradient import Operators, gradient_step
 
 
 def setting(patches: int = 5) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,7 @@ from scipy.ndimage import convolve
 from skimage import data
 
 from restorekit.errors import UsageError
-from restorekit.metrics import SSIM_WINDOW, psnr, ssim
+from restorekit.numerics.metrics import SSIM_WINDOW, psnr, ssim
 
 
 def noisy_pair(shape: tuple[int, ...], sigma: float = 0.1) -> tuple[np.ndarray, np.ndarray]:

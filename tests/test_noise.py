@@ -4,7 +4,7 @@ import torch
 from skimage import data
 
 from restorekit.errors import UsageError
-from restorekit.noise import add_gaussian_noise, estimate_sigma
+from restorekit.physics.noise import add_gaussian_noise, estimate_sigma
 
 
 def photograph(name: str) -> np.ndarray:

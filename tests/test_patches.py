@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from restorekit.patches import aggregate_patches, coverage, extract_patches, patch_means
+from restorekit.numerics.patches import aggregate_patches, coverage, extract_patches, patch_means
 
 
 @pytest.mark.parametrize(("height", "width", "stride"), [(9, 9, 1), (17, 12, 1), (20, 31, 2), (23, 17, 3), (9, 40, 3)])

@@ -1,6 +1,10 @@
 import torch
 
-from restorekit.slopes import slopes_adjoint, slopes_of, slopes_spectra
+from restorekit.numerics.finite_differences import (
+    finite_differences,
+    finite_differences_adjoint,
+    finite_differences_spectra,
+)
 
 AROUND = ((0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -9,8 +13,10 @@ def test_slopes_their_adjoint_and_their_spectrum_belong_together() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 2, 6, 5, generator=generator, dtype=torch.float64)
     v = torch.randn(len(AROUND), 2, 2, 6, 5, generator=generator, dtype=torch.float64)
-    assert torch.allclose((slopes_of(x, AROUND) * v).sum(), (x * slopes_adjoint(v, AROUND)).sum())
-    for direction, spectrum in enumerate(slopes_spectra(x, AROUND)):
+    assert torch.allclose((finite_differences(x, AROUND) * v).sum(), (x * finite_differences_adjoint(v, AROUND)).sum())
+    for direction, spectrum in enumerate(finite_differences_spectra(x, AROUND)):
         alone = torch.zeros_like(v)
-        alone[direction] = slopes_of(x, AROUND)[direction]
-        assert torch.allclose(torch.fft.fft2(slopes_adjoint(alone, AROUND)), spectrum * torch.fft.fft2(x), atol=1e-10)
+        alone[direction] = finite_differences(x, AROUND)[direction]
+        assert torch.allclose(
+            torch.fft.fft2(finite_differences_adjoint(alone, AROUND)), spectrum * torch.fft.fft2(x), atol=1e-10
+        )

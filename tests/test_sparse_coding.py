@@ -5,8 +5,8 @@ import torch
 
 from restorekit.errors import WeightsError
 from restorekit.models import build, settings_json
+from restorekit.numerics.patches import grid_blocks
 from restorekit.priors.group import GroupPrior
-from restorekit.tiling import grid_blocks
 from tests.tiny import tiny_network
 
 
@@ -118,7 +118,7 @@ def test_training_and_restoring_run_the_same_algorithm(prior: str, channels: int
 def test_group_coding_without_shares_and_feedback_is_sparse_coding() -> None:
     torch.manual_seed(0)
     plain, group = tiny_network(), tiny_network(prior="group")
-    assert group.adopt(plain)
+    assert group.load_compatible_weights(plain)
     assert isinstance(group.nonlocal_prior, GroupPrior)
     group.nonlocal_prior.share.zero_()
     group.nonlocal_prior.pull.zero_()
@@ -172,11 +172,12 @@ def test_a_warm_start_interpolates_between_knots() -> None:
     source, other = tiny_network(), tiny_network()
     source.prior.theta.copy_(torch.rand(source.prior.theta.shape))
     other = build(
-        "sparse-coding", {**settings_json(other)[1], "knots": [0.06, 0.2], "prior": "group", "refresh": [1], "peers": 4}
+        "sparse-coding",
+        {**settings_json(other)[1], "knots": [0.06, 0.2], "prior": "group", "refresh": [1], "neighbours": 4},
     )
-    assert other.adopt(source)
+    assert other.load_compatible_weights(source)
     with torch.no_grad():
         for level in (0.06, 0.2):
             sigma = torch.tensor([level])
             assert torch.allclose(other.prior.thresholds(sigma), source.prior.thresholds(sigma), atol=1e-6)
-    assert not tiny_network(patch_size=6).adopt(source)
+    assert not tiny_network(patch_size=6).load_compatible_weights(source)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import MemoryExhaustedError
-from restorekit.tiling import GridBlock, accumulate_blocks, grid_blocks
+from restorekit.numerics.patches import GridBlock, accumulate_blocks, grid_blocks
 
 
 def positions(block: GridBlock) -> list[tuple[int, int]]:

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from restorekit.inference.runner import RunSettings, restore_array
 from restorekit.models.unet import UNet, UNetSettings
-from restorekit.restore.engine import Quality, RunSettings, restore_array
-from restorekit.turns import TURNS, mean_over_turns, turned, turned_back
+from restorekit.numerics.dihedral import DIHEDRAL_VIEWS, dihedral, dihedral_inverse, mean_over_dihedral
+from restorekit.types import Quality
 
 
 def images():
@@ -13,18 +14,18 @@ def images():
 
 
 def test_eight_turns_differ_and_each_is_undone():
-    seen = {tuple(turned(images(), turn).flatten().tolist()) for turn in range(TURNS)}
-    assert len(seen) == TURNS
-    for turn in range(TURNS):
-        assert torch.equal(turned_back(turned(images(), turn), turn), images())
+    seen = {tuple(dihedral(images(), turn).flatten().tolist()) for turn in range(DIHEDRAL_VIEWS)}
+    assert len(seen) == DIHEDRAL_VIEWS
+    for turn in range(DIHEDRAL_VIEWS):
+        assert torch.equal(dihedral_inverse(dihedral(images(), turn), turn), images())
 
 
 def test_the_mean_of_estimates_has_no_direction():
     def shifted(y):
-        return mean_over_turns(lambda turn: turned(y, turn).roll((1, 0), (-2, -1)))
+        return mean_over_dihedral(lambda turn: dihedral(y, turn).roll((1, 0), (-2, -1)))
 
-    torch.testing.assert_close(mean_over_turns(lambda turn: turned(images(), turn)), images())
-    torch.testing.assert_close(shifted(turned(images(), 5)), turned(shifted(images()), 5))
+    torch.testing.assert_close(mean_over_dihedral(lambda turn: dihedral(images(), turn)), images())
+    torch.testing.assert_close(shifted(dihedral(images(), 5)), dihedral(shifted(images()), 5))
 
 
 @pytest.mark.parametrize("tile", [None, 32])
@@ -45,7 +46,7 @@ def test_at_best_a_network_without_a_choice_of_patches_looks_at_all_turns(tile):
 
 
 def test_cells_lie_alike_from_every_side_of_an_odd_image(monkeypatch):
-    """So do blocks of JPEG, which begin at the top left: turned, they would otherwise lie across the cells."""
+    """So do blocks of JPEG, which begin at the top left: dihedral, they would otherwise lie across the cells."""
     network, seen = UNet(UNetSettings(1, (8, 8), 1)).eval().requires_grad_(False), []
     forward = network.forward
 
@@ -58,7 +59,7 @@ def test_cells_lie_alike_from_every_side_of_an_odd_image(monkeypatch):
     best, _ = restore_array(odd.numpy(), 0.1, network, RunSettings(Quality.BEST, "cpu"))
     assert best.shape == odd.shape == (45, 49)
     windows = [(rows, cols) for rows in (slice(44), slice(25, 45)) for cols in (slice(48), slice(29, 49))]
-    assert len(seen) == TURNS * len(windows)
+    assert len(seen) == DIHEDRAL_VIEWS * len(windows)
     for call, observed in enumerate(seen):
-        upright = turned_back(observed, call // len(windows))
+        upright = dihedral_inverse(observed, call // len(windows))
         assert torch.equal(upright[0, 0], odd[windows[call % len(windows)]])

@@ -20,7 +20,7 @@ def tiny_network(
         scales,
         prior=prior,
         refresh=(1, 2) if nonlocal_ else (),
-        peers=6 if nonlocal_ else 0,
+        neighbours=6 if nonlocal_ else 0,
         feedback=nonlocal_,
         gains=nonlocal_,
         masked=masked,

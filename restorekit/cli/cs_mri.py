@@ -15,9 +15,9 @@ from restorekit.cli.values import parse_sampling, parse_settings
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
+    from restorekit.physics.kspace import MaskSource
     from restorekit.restore.batch import Operation
     from restorekit.restore.cs_mri import CsMri
-    from restorekit.restore.kspace import MaskSource
     from restorekit.restore.scans import ScanOperation
 
 _SCAN = "Scan"
@@ -77,13 +77,13 @@ def mask_source(options: SamplingOptions) -> MaskSource | None:
     if options.mask is not None and options.simulate is not None:
         raise UsageError("--mask and --simulate exclude each other")
     if options.simulate is not None:
-        from restorekit.restore.kspace import DrawnMask
+        from restorekit.physics.kspace import DrawnMask
 
         return DrawnMask(parse_sampling(options.simulate, "--simulate"), options.seed)
     if options.mask is None:
         return None
     from restorekit.image.mri import read_mask
-    from restorekit.restore.kspace import MaskFile
+    from restorekit.physics.kspace import MaskFile
 
     return MaskFile(read_mask(options.mask), options.centred)
 

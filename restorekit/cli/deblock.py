@@ -41,11 +41,11 @@ def deblock(
     check_explanation(explanation, files)
 
     def make_operation() -> Operation:
-        from restorekit.restore.choice import ModelChoice
         from restorekit.restore.deblock import TASK, Deblock
+        from restorekit.zoo.selection import ModelSelection
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
+        models = ModelSelection(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
         return explained(Deblock(quality_factor, models, settings), explanation, files)
 
     run_on_files(files, messages, make_operation, participle="deblocked", written_as={"jpeg": "png"})

@@ -48,9 +48,9 @@ def deblur(
     trajectory = start_trajectory(iterations, files)
 
     def make_operation() -> Operation:
+        from restorekit.inference.plug_and_play import models_for
         from restorekit.restore.deblur import TASK, Deblur
         from restorekit.restore.kernel import parse_kernel
-        from restorekit.restore.plug_and_play import models_for
 
         settings = parse_settings(model.quality, model.device, model.tile)
         models = models_for(TASK, model.model, iterations.iterations, level, offline=model.offline)

@@ -45,11 +45,11 @@ def demosaic(
         _check_raw(files.inputs)
 
     def make_operation() -> Operation:
-        from restorekit.restore.choice import ModelChoice
         from restorekit.restore.demosaic import TASK, Demosaic
+        from restorekit.zoo.selection import ModelSelection
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
+        models = ModelSelection(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
         return explained(Demosaic(known, models, settings), explanation, files)
 
     run_on_files(

@@ -41,11 +41,11 @@ def denoise(
     level = None if sigma == AUTO else parse_sigma(sigma)
 
     def make_operation() -> Operation:
-        from restorekit.restore.choice import ModelChoice
         from restorekit.restore.denoise import TASK, Denoise
+        from restorekit.zoo.selection import ModelSelection
 
         settings = parse_settings(model.quality, model.device, model.tile)
-        models = ModelChoice(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
+        models = ModelSelection(TASK, model.model, offline=model.offline, explained=explanation.explain is not None)
         operation = Denoise(level, models, settings)
         return explained(operation, explanation, files)
 

@@ -87,7 +87,7 @@ def _levels(
         raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
     from restorekit.evaluate.cs_mri import KspaceMask
     from restorekit.image.mri import read_mask
-    from restorekit.restore.kspace import DrawnMask, MaskFile
+    from restorekit.physics.kspace import DrawnMask, MaskFile
 
     drawn = [KspaceMask(text, DrawnMask(parse_sampling(text, "--sampling"), seed), real) for text in samplings]
     read = [KspaceMask(path.stem, MaskFile(read_mask(path), centred), real) for path in masks]

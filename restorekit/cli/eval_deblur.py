@@ -12,9 +12,9 @@ from restorekit.cli.options import MessageOptions, NoiseSeed, command
 from restorekit.cli.values import parse_noise
 
 if TYPE_CHECKING:
-    from restorekit.restore.choice import ModelChoice
+    from restorekit.inference.runner import RunSettings
     from restorekit.restore.deblur import DeblurArray
-    from restorekit.restore.engine import RunSettings
+    from restorekit.zoo.selection import ModelSelection
 
 _BASELINES = ("blurred", "wiener", "tv", "richardson-lucy", "unsupervised-wiener")
 
@@ -49,14 +49,14 @@ def eval_deblur(
     """
     levels = tuple(parse_noise(level) for level in noise or ["2.55"])
     from restorekit.evaluate import GaussianBlur, deblur_baseline
+    from restorekit.inference.plug_and_play import check_noise
     from restorekit.restore.deblur import DeblurArray
     from restorekit.restore.kernel import parse_kernel
-    from restorekit.restore.plug_and_play import check_noise
 
     taps = parse_kernel(kernel)
     baselines = [deblur_baseline(name, taps) for name in against or []]
 
-    def make_method(models: ModelChoice, settings: RunSettings) -> DeblurArray:
+    def make_method(models: ModelSelection, settings: RunSettings) -> DeblurArray:
         for level in levels:
             check_noise(level, models)
         return DeblurArray(models, settings, taps)

@@ -12,9 +12,9 @@ from restorekit.cli.values import PATTERNS, parse_pattern
 
 if TYPE_CHECKING:
     from restorekit.evaluate import Method
-    from restorekit.physics.mosaic import BayerPattern
-    from restorekit.restore.choice import ModelChoice
-    from restorekit.restore.engine import RunSettings
+    from restorekit.inference.runner import RunSettings
+    from restorekit.types import BayerPattern
+    from restorekit.zoo.selection import ModelSelection
 
 _BASELINES = ("bilinear", "malvar", "opencv", "menon")
 
@@ -50,7 +50,7 @@ def eval_demosaic(
     from restorekit.evaluate import BayerMosaic, demosaicker
     from restorekit.restore.demosaic import DemosaicArray
 
-    def make_method(models: ModelChoice, settings: RunSettings) -> Method[BayerPattern]:
+    def make_method(models: ModelSelection, settings: RunSettings) -> Method[BayerPattern]:
         return DemosaicArray(models, settings)
 
     baselines = [demosaicker(name) for name in against or []]

@@ -12,8 +12,8 @@ from restorekit.cli.values import parse_simulated_sigma
 
 if TYPE_CHECKING:
     from restorekit.evaluate import Method
-    from restorekit.restore.choice import ModelChoice
-    from restorekit.restore.engine import RunSettings
+    from restorekit.inference.runner import RunSettings
+    from restorekit.zoo.selection import ModelSelection
 
 _BASELINES = ("noisy", "tv", "nlm", "bm3d")
 
@@ -51,7 +51,7 @@ def eval_denoise(
     from restorekit.evaluate import GaussianNoise, baseline
     from restorekit.restore.denoise import DenoiseArray, check_sigmas
 
-    def make_method(models: ModelChoice, settings: RunSettings) -> Method[float]:
+    def make_method(models: ModelSelection, settings: RunSettings) -> Method[float]:
         check_sigmas(levels, models)
         return DenoiseArray(models, settings, blind)
 

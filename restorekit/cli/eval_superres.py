@@ -10,9 +10,9 @@ from restorekit.cli.evaluation import EvalOptions, run_evaluation
 from restorekit.cli.options import MessageOptions, command
 
 if TYPE_CHECKING:
-    from restorekit.restore.choice import ModelChoice
-    from restorekit.restore.engine import RunSettings
+    from restorekit.inference.runner import RunSettings
     from restorekit.restore.superres import SuperresArray
+    from restorekit.zoo.selection import ModelSelection
 
 _BASELINES = ("bicubic",)
 
@@ -43,7 +43,7 @@ def eval_superres(
 
     baselines = [enlarger(name) for name in against or []]
 
-    def make_method(models: ModelChoice, settings: RunSettings) -> SuperresArray:
+    def make_method(models: ModelSelection, settings: RunSettings) -> SuperresArray:
         for each in scale:
             for model in models.candidates(each):
                 superres_plan(model, each)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from restorekit.evaluate import CleanImage, Degradation, Evaluation, Method, Progress
-    from restorekit.restore.choice import ModelChoice
-    from restorekit.restore.engine import RunSettings
+    from restorekit.inference.runner import RunSettings
+    from restorekit.zoo.selection import ModelSelection
 
 STDOUT = "-"
 
@@ -70,7 +70,7 @@ def run_evaluation(
     messages: MessageOptions,
     degradation: Degradation[_L],
     baselines: Sequence[Method[_L]],
-    make_method: Callable[[ModelChoice, RunSettings], Method[_L]],
+    make_method: Callable[[ModelSelection, RunSettings], Method[_L]],
     *,
     seed: int = 0,
 ) -> None:
@@ -87,11 +87,11 @@ def run_evaluation(
     Raises:
         RestorekitError: nothing could be measured, or the figures not be written.
     """
-    from restorekit.restore.choice import ModelChoice
+    from restorekit.zoo.selection import ModelSelection
 
     settings = run_settings(options)
     names: list[str] | list[None] = options.model or [None]
-    choices = [ModelChoice(degradation.task, name, offline=options.offline) for name in names]
+    choices = [ModelSelection(degradation.task, name, offline=options.offline) for name in names]
     methods = [*baselines, *(make_method(choice, setting) for choice in choices for setting in settings)]
     notes = [choice.note for choice in choices if choice.note]
     measure_methods(options, messages, degradation, methods, seed=seed, notes=notes)
@@ -129,7 +129,7 @@ def measure_methods(
     """
     from restorekit.evaluate import evaluate_methods, write_report
     from restorekit.image import write_file
-    from restorekit.restore.engine import resolve_device
+    from restorekit.inference.runner import resolve_device
 
     device = str(resolve_device(options.device))
     with EvaluationReporter(messages) as reporter:

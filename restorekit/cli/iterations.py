@@ -12,7 +12,7 @@ from restorekit.cli.options import FileOptions
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from restorekit.restore.trajectory import Trajectory
+    from restorekit.inference.plug_and_play import Trajectory
 
 _ITERATIONS = "Iterations"
 
@@ -64,9 +64,9 @@ def start_trajectory(options: IterationOptions, files: FileOptions) -> Trajector
         raise UsageError("--trajectory and --skip-existing exclude each other")
     if options.trajectory.suffix.lower() != ".png":
         raise UsageError(f"--trajectory {options.trajectory}: a plot is a PNG file; name one ending in .png")
-    from restorekit.display.convergence import check_plots
     from restorekit.image import check_output, read_picture
-    from restorekit.restore.trajectory import Trajectory
+    from restorekit.inference.plug_and_play import Trajectory
+    from restorekit.pages.figures import check_plots
 
     check_plots()
     check_output(options.trajectory, overwrite=files.overwrite)
@@ -79,8 +79,8 @@ def draw_trajectory(trajectory: Trajectory | None, options: IterationOptions, fi
     """Write the plot, if there is something to plot."""
     if trajectory is None or options.trajectory is None or not trajectory.residuals:
         return
-    from restorekit.display.convergence import draw_convergence
     from restorekit.image import show_path, write_file
+    from restorekit.pages.figures import draw_convergence
 
     title = show_path(Path(Path(files.inputs[0]).name))
     plot = draw_convergence(trajectory.residuals, trajectory.psnrs, title)

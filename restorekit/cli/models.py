@@ -15,7 +15,7 @@ from restorekit.cli.options import MessageOptions, command
 from restorekit.errors import UnsupportedImageError, UsageError
 
 if TYPE_CHECKING:
-    from restorekit.zoo import Measurement, ModelCard, ModelFile
+    from restorekit.zoo import CardFigure, ModelCard, ModelFile
 
 models_app = typer.Typer(help="List, explain, fetch and check models.")
 
@@ -251,7 +251,7 @@ def _details(card: ModelCard) -> list[str]:
 
 def _summaries(card: ModelCard) -> list[str]:
     """One line for each data set and quality: the PSNR at each level."""
-    groups: dict[tuple[str, str], list[Measurement]] = {}
+    groups: dict[tuple[str, str], list[CardFigure]] = {}
     for found in card.measured:
         groups.setdefault((found.dataset, found.quality), []).append(found)
     return [
@@ -260,7 +260,7 @@ def _summaries(card: ModelCard) -> list[str]:
     ]
 
 
-def _at_level(card: ModelCard, found: Measurement) -> str:
+def _at_level(card: ModelCard, found: CardFigure) -> str:
     return f" at {found.level:g}" if card.task in _LEVELS else ""
 
 

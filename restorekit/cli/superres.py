@@ -36,7 +36,7 @@ def superres(
     trajectory = start_trajectory(iterations, files)
 
     def make_operation() -> Operation:
-        from restorekit.restore.plug_and_play import models_for
+        from restorekit.inference.plug_and_play import models_for
         from restorekit.restore.superres import TASK, Superres
 
         settings = parse_settings(model.quality, model.device, model.tile)

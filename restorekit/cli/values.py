@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from restorekit.errors import UsageError
 
 if TYPE_CHECKING:
-    from restorekit.physics.mosaic import BayerPattern
-    from restorekit.physics.sampling import Sampling
-    from restorekit.restore.boundary import Boundary
-    from restorekit.restore.engine import RunSettings
+    from restorekit.inference.runner import RunSettings
+    from restorekit.physics.kspace import Sampling
+    from restorekit.types import BayerPattern, Boundary
 
 AUTO = "auto"
 
@@ -59,7 +58,7 @@ def _positive(text: str, usable: str) -> float:
 
 def parse_pattern(text: str) -> BayerPattern:
     """A Bayer pattern, in upper or lower case."""
-    from restorekit.physics.mosaic import BayerPattern
+    from restorekit.types import BayerPattern
 
     if text.lower() not in PATTERNS:
         known = ", ".join(PATTERNS)
@@ -69,13 +68,14 @@ def parse_pattern(text: str) -> BayerPattern:
 
 def parse_sampling(text: str, option: str) -> Sampling:
     """A pattern and a share of k-space, such as radial:0.3."""
-    from restorekit.physics.sampling import Pattern, Sampling
+    from restorekit.physics.kspace import Sampling
+    from restorekit.types import SamplingPattern
 
     pattern, _, share = text.partition(":")
     try:
-        return Sampling(Pattern(pattern), float(share))
+        return Sampling(SamplingPattern(pattern), float(share))
     except ValueError:
-        known = ", ".join(f"{known.value}:0.3" for known in Pattern)
+        known = ", ".join(f"{known.value}:0.3" for known in SamplingPattern)
         raise UsageError(
             f"{option} {text}: name a pattern and the share of k-space to sample, one of {known}"
         ) from None
@@ -83,7 +83,7 @@ def parse_sampling(text: str, option: str) -> Sampling:
 
 def parse_boundary(text: str) -> Boundary:
     """What lies beyond the edges."""
-    from restorekit.restore.boundary import Boundary
+    from restorekit.types import Boundary
 
     if text not in BOUNDARIES:
         raise UsageError(f"--boundary {text}: use one of {', '.join(BOUNDARIES)}")
@@ -100,7 +100,8 @@ def parse_pixel(text: str) -> tuple[int, int]:
 
 def parse_settings(quality: str, device: str, tile: str) -> RunSettings:
     """Quality, device and tile size as the engine takes them; the device is looked for when it is needed."""
-    from restorekit.restore.engine import Quality, RunSettings
+    from restorekit.inference.runner import RunSettings
+    from restorekit.types import Quality
 
     try:
         level = Quality(quality)
@@ -113,7 +114,7 @@ def parse_settings(quality: str, device: str, tile: str) -> RunSettings:
 def _parse_tile(text: str) -> int | None:
     if text == AUTO:
         return None
-    from restorekit.restore.engine import LEAST_TILE
+    from restorekit.inference.runner import LEAST_TILE
 
     if not text.isdecimal() or int(text) < LEAST_TILE:
         raise UsageError(f"--tile {text}: use auto or a number of pixels from {LEAST_TILE} on, as in --tile 256")

@@ -1,16 +1,31 @@
 """Restoration measured against the truth: scores, speed, and pages to look at."""
 
 from restorekit.evaluate.baselines import BASELINES, Baseline, baseline
-from restorekit.evaluate.bench import CropSettings, Progress, evaluate_methods
-from restorekit.evaluate.clean import CleanImage, clean_slices, holds_slices
+from restorekit.evaluate.benchmark import (
+    CleanImage,
+    CropSettings,
+    Degradation,
+    Method,
+    Progress,
+    clean_slices,
+    evaluate_methods,
+    holds_slices,
+)
 from restorekit.evaluate.deblock import DEBLOCK_BASELINES, JpegCompression, deblock_baseline
 from restorekit.evaluate.deblur import DEBLUR_BASELINES, GaussianBlur, deblur_baseline
-from restorekit.evaluate.degradation import Degradation, Method
 from restorekit.evaluate.demosaic import DEMOSAICKERS, BayerMosaic, Demosaicker, demosaicker
 from restorekit.evaluate.denoise import GaussianNoise
-from restorekit.evaluate.record import record_measurements
 from restorekit.evaluate.report import write_report
-from restorekit.evaluate.result import Crop, Evaluation, Level, MethodResult, Panel, Score, Skipped
+from restorekit.evaluate.results import (
+    Crop,
+    Evaluation,
+    Level,
+    MethodResult,
+    Panel,
+    Score,
+    Skipped,
+    record_measurements,
+)
 from restorekit.evaluate.superres import ENLARGERS, BicubicDownsampling, enlarger
 
 __all__ = [

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.evaluate.bench import SCORING
-from restorekit.evaluate.result import Level
+from restorekit.evaluate.benchmark import SCORING
+from restorekit.evaluate.results import Level
 from restorekit.evaluate.sigpy_recon import SIGPY_RECONS, sigpy_recon
 from restorekit.image import Picture
-from restorekit.physics.fourier import SampledFourier, channels_of
+from restorekit.physics.kspace import MaskSource, SampledFourier, channels_of
 from restorekit.restore.cs_mri import CsMri, sampled_fourier
 from restorekit.restore.cs_mri_tv import tv_reconstruction
-from restorekit.restore.kspace import MaskSource
 
 Image = npt.NDArray[np.float32]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from restorekit.errors import UsageError
-from restorekit.evaluate.bench import SCORING
-from restorekit.evaluate.result import Level
+from restorekit.evaluate.benchmark import SCORING
+from restorekit.evaluate.results import Level
 from restorekit.image import Picture, recompress
 from restorekit.physics.jpeg import error_level, rgb_to_ycbcr, scale_of
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.evaluate.bench import SCORING
-from restorekit.evaluate.result import Level
+from restorekit.evaluate.benchmark import SCORING
+from restorekit.evaluate.results import Level
 from restorekit.image import Picture
+from restorekit.inference.runner import as_batch, as_pixels
 from restorekit.physics.blur import CircularBlur
-from restorekit.restore.engine import as_batch, as_pixels
-from restorekit.solvers.total_variation import total_variation
+from restorekit.solvers.split_bregman import total_variation
 
 Image = npt.NDArray[np.float32]
 

@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 
 from restorekit.errors import MissingExtraError, UnsupportedImageError, UsageError
-from restorekit.evaluate.bench import SCORING
-from restorekit.evaluate.result import Level
+from restorekit.evaluate.benchmark import SCORING
+from restorekit.evaluate.results import Level
 from restorekit.image import Picture
-from restorekit.physics.mosaic import BayerPattern, interpolate, mosaic, spread
+from restorekit.physics.mosaic import interpolate, mosaic, spread
+from restorekit.types import BayerPattern
 
 Image = npt.NDArray[np.float32]
 

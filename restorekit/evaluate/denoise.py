@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from restorekit.errors import UsageError
 from restorekit.evaluate.baselines import Baseline, baseline
-from restorekit.evaluate.bench import SCORING
-from restorekit.evaluate.result import Level
+from restorekit.evaluate.benchmark import SCORING
+from restorekit.evaluate.results import Level
 from restorekit.image import Picture
-from restorekit.noise import add_gaussian_noise
+from restorekit.physics.noise import add_gaussian_noise
 
 Image = npt.NDArray[np.float32]
 

@@ -8,9 +8,9 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from restorekit.display.page import figure, render_header, render_page, tab_style, tabs
-from restorekit.evaluate.result import Crop, Evaluation, Level, Panel
+from restorekit.evaluate.results import Crop, Evaluation, Level, Panel
 from restorekit.image import write_file
+from restorekit.pages.page import figure, render_header, render_page, tab_style, tabs
 
 MOST_COLUMNS = 4
 PSNR_DIGITS = 2

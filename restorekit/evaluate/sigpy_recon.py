@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import MissingExtraError
-from restorekit.physics.fourier import SampledFourier, channels_of, complex_of
+from restorekit.physics.kspace import SampledFourier, channels_of, complex_of
 
 SIGPY_RECONS = ("sigpy-tv", "sigpy-wavelet")
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.evaluate.bench import SCORING
-from restorekit.evaluate.result import Level
+from restorekit.evaluate.benchmark import SCORING
+from restorekit.evaluate.results import Level
 from restorekit.image import Picture
+from restorekit.inference.runner import as_batch, as_pixels
 from restorekit.physics.decimation import bicubic_decimation
-from restorekit.restore.engine import as_batch, as_pixels
 from restorekit.restore.superres import enlarge_bicubic, shrink_bicubic
 
 Image = npt.NDArray[np.float32]

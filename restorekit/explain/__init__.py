@@ -1,8 +1,6 @@
 """How a sparse-coding network came to its result: its steps, its atoms, and where it is sure."""
 
-from restorekit.explain.atoms import draw_dictionary
-from restorekit.explain.folder import check_apart, check_folder
-from restorekit.explain.network import dictionary_of
-from restorekit.explain.operation import Explained
+from restorekit.explain.figures import dictionary_of, draw_dictionary
+from restorekit.explain.page import Explained, check_apart, check_folder
 
 __all__ = ["Explained", "check_apart", "check_folder", "dictionary_of", "draw_dictionary"]

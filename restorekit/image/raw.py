@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restorekit.errors import MissingExtraError, UnreadableImageError, UnsupportedImageError
-from restorekit.image.exif import MalformedExifError, exif_of_tiff
 from restorekit.image.formats import check_pixels
+from restorekit.image.metadata import MalformedExifError, exif_of_tiff
 from restorekit.image.picture import Camera, Metadata, Picture
 from restorekit.image.tiff import is_raw_tiff
 

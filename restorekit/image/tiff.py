@@ -13,10 +13,17 @@ import numpy as np
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile, TiffPage, imwrite
 
 from restorekit.errors import UnreadableImageError, UnsupportedImageError
-from restorekit.image.exif import MalformedExifError, byte_order, exif_of_tiff, insert_into_tiff
 from restorekit.image.formats import check_pixels
-from restorekit.image.orientation import turn_upright
-from restorekit.image.picture import Metadata, Picture, Pixels, collapse_grey, from_channels, scale_to_depth
+from restorekit.image.metadata import MalformedExifError, byte_order, exif_of_tiff, insert_into_tiff
+from restorekit.image.picture import (
+    Metadata,
+    Picture,
+    Pixels,
+    collapse_grey,
+    from_channels,
+    scale_to_depth,
+    turn_upright,
+)
 
 # tifffile logs what it finds wrong with a file, and Python prints that to stderr where nobody handles it.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())

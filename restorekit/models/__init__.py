@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording, View, Window
-from restorekit.models.cs_sc import CsSparseCoding
+from restorekit.models.base import PatchNetwork, Reconstructor, View, Window
 from restorekit.models.enlarger import Enlarger
-from restorekit.models.registry import AnyNetwork, build, settings_json
-from restorekit.models.sparse_coding import SparseCoding
-from restorekit.models.sparse_coding_settings import SparseCodingSettings
+from restorekit.models.kspace import CsSparseCoding
+from restorekit.models.registry import build, settings_json
+from restorekit.models.sparse_coding import SparseCoding, SparseCodingSettings
 from restorekit.models.unrolled import UnrolledADMM
+from restorekit.physics.base import Measurement
 
 __all__ = [
-    "AnyNetwork",
     "CsSparseCoding",
     "Enlarger",
-    "Network",
+    "Measurement",
     "PatchNetwork",
-    "ReconstructionNetwork",
-    "Recording",
+    "Reconstructor",
     "SparseCoding",
     "SparseCodingSettings",
     "UnrolledADMM",

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from restorekit.physics.linear import LinearPhysics
-from restorekit.tiling import GridBlock, grid_blocks, regular_length
+from restorekit.numerics.patches import GridBlock, grid_blocks, regular_length
+from restorekit.physics.base import Measurement
 
 
-class Network(nn.Module, ABC):
-    """A network of the zoo, of one of the two kinds below."""
+class Reconstructor(nn.Module, ABC):
+    """A network that makes images of what was measured of them."""
 
     @property
     @abstractmethod
@@ -36,8 +36,33 @@ class Network(nn.Module, ABC):
         """The learning rates of the parameters that have one of their own in training."""
         return {}
 
+    @property
+    def repeated(self) -> nn.Module:
+        """The part that does most of the work, which training may compile."""
+        return self
+
+    @abstractmethod
+    def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
+        """Return the images [B, C, H, W]; values may lie outside [0, 1].
+
+        Args:
+            measurement: what was observed, and how.
+            stride: of its patch grids, if it has any.
+            tile_size: of the blocks that patches are restored in, as in `PatchNetwork.forward`.
+        """
+
+    def fitted(
+        self, measurement: Measurement, stride: int, generator: torch.Generator
+    ) -> tuple[tuple[Tensor, Tensor | None], ...]:
+        """Return the images that training compares with the clean ones, with gradients.
+
+        Each comes with the weight of its pixels, [H, W], or None where all count alike. `generator` is for numbers
+        drawn at random.
+        """
+        return ((self.reconstruct(measurement, stride), None),)
+
     @torch.no_grad()
-    def adopt(self, source: Network) -> bool:
+    def load_compatible_weights(self, source: Reconstructor) -> bool:
         """Take over the numbers of another network; False if they do not fit."""
         own, numbers = self.state_dict(), source.state_dict()
         if {name: tensor.shape for name, tensor in own.items()} != {name: t.shape for name, t in numbers.items()}:
@@ -74,7 +99,7 @@ class View:
     right: int = 0
 
 
-class PatchNetwork(Network):
+class PatchNetwork(Reconstructor):
     """A network that estimates a clean image from the patches of an observed one."""
 
     @property
@@ -147,54 +172,19 @@ class PatchNetwork(Network):
             sums [B, C, H, W] and coverage [H, W].
         """
 
+    def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
+        """Return the quotient of sums and coverage for the first guess of a measurement."""
+        sums, covered = self(measurement.x0, measurement.conditioning, stride, tile_size, mask=measurement.mask)
+        quotient: Tensor = sums / covered
+        return quotient
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """What a linear physics recorded of images: y = A x + noise.
+    def fitted(
+        self, measurement: Measurement, stride: int, generator: torch.Generator
+    ) -> tuple[tuple[Tensor, Tensor | None], ...]:
+        """Return the estimate with its coverage as the weight of pixels.
 
-    physics: A, the same for all images of a batch. y: what A makes of images [B, C, H, W]. start: a first guess of
-    them, [B, C, H, W]. level: how strong the degradation is, [B], in [0, 1]. noise: its standard deviation, likewise.
-    """
-
-    physics: LinearPhysics
-    y: Tensor
-    start: Tensor
-    level: Tensor
-    noise: Tensor
-
-    def to(self, device: torch.device) -> Recording:
-        """The same on another device; operators follow what they are given."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
-
-    def pin_memory(self) -> Recording:
-        """The same where a GPU can fetch it while the CPU goes on."""
-        return self._map(lambda tensor: tensor.contiguous().pin_memory())
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Recording:
-        return Recording(self.physics, *map(change, (self.y, self.start, self.level, self.noise)))
-
-
-class ReconstructionNetwork(Network):
-    """A network that reconstructs images from what a linear physics recorded of them."""
-
-    @property
-    def repeated(self) -> nn.Module:
-        """The part that most of the work is done in, which training may compile."""
-        return self
-
-    @abstractmethod
-    def forward(self, recording: Recording, stride: int = 1, tile_size: int | None = None) -> Tensor:
-        """The images [B, C, H, W]; values may lie outside [0, 1].
-
-        Args:
-            recording: what was observed, and how.
-            stride: of its patch grids, if it has any.
-            tile_size: of the blocks that patches are restored in, as in `PatchNetwork.forward`.
+        That makes up for the border of a crop, which fewer patches cover: Lecouat, Ponce and Mairal, Fully Trainable
+        and Interpretable Non-Local Sparse Models, section 3.6.
         """
-
-    def fitted(self, recording: Recording, stride: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """What training compares with the clean images, with gradients: here the images alone.
-
-        `generator` is for what is drawn at random.
-        """
-        return (self(recording, stride),)
+        sums, covered = self(measurement.x0, measurement.conditioning, stride, mask=measurement.mask)
+        return ((sums / covered.clamp_min(1), covered),)

@@ -90,14 +90,14 @@ def initialise_residual_network(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def begin_anew(block: ResidualBlock, generator: torch.Generator) -> None:
+def reinitialize(block: ResidualBlock, generator: torch.Generator) -> None:
     """A at random, B zero: the block changes nothing, and learns."""
     kernel = torch.randn(block.first.weight.shape, generator=generator)
     block.first.weight.copy_(math.sqrt(2 / kernel[0].numel()) * kernel)
     nn.init.zeros_(block.second.weight)
 
 
-def adopt_shallower(network: nn.Module, numbers: Mapping[str, Tensor]) -> bool:
+def load_shallower_weights(network: nn.Module, numbers: Mapping[str, Tensor]) -> bool:
     """Take over the numbers of a network of as many residual blocks or fewer; False, and nothing changed, if they do
     not fit. Blocks that it does not have change nothing at first.
     """

@@ -10,15 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
-from restorekit.models.base import Network, ReconstructionNetwork, Recording
+from restorekit.models.base import Reconstructor
 from restorekit.models.convolution import (
     DifferenceHead,
-    adopt_shallower,
     convolution,
     initialise_residual_network,
+    load_shallower_weights,
     residual_blocks,
 )
 from restorekit.models.settings import SettingsReader
+from restorekit.physics.base import Measurement
 from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_error
 
 HEAD_SIDE = 5
@@ -47,7 +48,7 @@ class EnlargerSettings:
         return cls(channels=given.count("channels"), width=given.count("width"), blocks=given.count("blocks"))
 
 
-class Enlarger(ReconstructionNetwork):
+class Enlarger(Reconstructor):
     """One step of half-quadratic splitting: z = x_0 + P_s T_s f(y, sigma), then
 
         x = argmin_x  1/2 ||A x - y||^2 / sigma^2 + 1/2 ||x - z||^2 / e_s^2
@@ -58,7 +59,7 @@ class Enlarger(ReconstructionNetwork):
     Where the pixels of y lie among those of x differs from scale to scale, and T_s knows it, while a denoiser of
     patches, wherever they lie, has to guess. It is also s^2 times less work.
     Source: the layout is that of Shi et al., Real-Time Single Image and Video Super-Resolution Using an Efficient
-    Sub-Pixel Convolutional Neural Network, 2016; the data step that of N. Zhao et al., see `BlurDecimation.prox_l2`.
+    Sub-Pixel Convolutional Neural Reconstructor, 2016; the data step that of N. Zhao et al., see `BlurDecimation.prox_l2`.
     """
 
     def __init__(self, settings: EnlargerSettings) -> None:
@@ -82,9 +83,9 @@ class Enlarger(ReconstructionNetwork):
         """The least height and width of an image it takes, in pixels."""
         return 1
 
-    def adopt(self, source: Network) -> bool:
-        """Take over the numbers of another enlarger of as many blocks or fewer; see `adopt_shallower`."""
-        return isinstance(source, Enlarger) and adopt_shallower(self, source.state_dict())
+    def load_compatible_weights(self, source: Reconstructor) -> bool:
+        """Take over the numbers of another enlarger of as many blocks or fewer; see `load_shallower_weights`."""
+        return isinstance(source, Enlarger) and load_shallower_weights(self, source.state_dict())
 
     @property
     def view(self) -> int:
@@ -96,17 +97,17 @@ class Enlarger(ReconstructionNetwork):
         """The residual blocks."""
         return self.blocks
 
-    def forward(self, recording: Recording, stride: int = 1, tile_size: int | None = None) -> Tensor:
-        """The images; see `ReconstructionNetwork.forward`. There is no grid of patches, so `stride` changes nothing.
+    def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
+        """The images; see `Reconstructor.forward`. There is no grid of patches, so `stride` changes nothing.
 
         Raises:
-            ModelMismatchError: the recording is no decimation by one of the scales.
+            ModelMismatchError: the measurement is no decimation by one of the scales.
         """
-        physics = recording.physics
+        physics = measurement.physics
         if not isinstance(physics, BlurDecimation) or physics.scale not in SCALES:
             raise ModelMismatchError(f"an enlarger takes images made smaller by {', '.join(map(str, SCALES))}")
         place = SCALES.index(physics.scale)
-        features = self.blocks(self.head(recording.y, recording.noise))
-        z = recording.start + TAIL_GAIN * F.pixel_shuffle(self.tails[place](features), physics.scale)
-        ratio = (recording.noise / self.log_error[place].exp()).square() + LEAST_WEIGHT
-        return physics.prox_l2(z, recording.y, ratio.reshape(-1, 1, 1, 1))
+        features = self.blocks(self.head(measurement.y, measurement.sigma))
+        z = measurement.x0 + TAIL_GAIN * F.pixel_shuffle(self.tails[place](features), physics.scale)
+        ratio = (measurement.sigma / self.log_error[place].exp()).square() + LEAST_WEIGHT
+        return physics.prox_l2(z, measurement.y, ratio.reshape(-1, 1, 1, 1))

@@ -10,17 +10,12 @@ from types import MappingProxyType
 from torch import nn
 
 from restorekit.errors import WeightsError
-from restorekit.models.base import PatchNetwork, ReconstructionNetwork
-from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
-from restorekit.models.cs_tv import CsTv, CsTvSettings
-from restorekit.models.cs_unet import CsUNet, CsUNetSettings
+from restorekit.models.base import PatchNetwork, Reconstructor
 from restorekit.models.enlarger import Enlarger, EnlargerSettings
-from restorekit.models.sparse_coding import SparseCoding
-from restorekit.models.sparse_coding_settings import SparseCodingSettings
+from restorekit.models.kspace import CsSparseCoding, CsSparseCodingSettings, CsTv, CsTvSettings, CsUNet, CsUNetSettings
+from restorekit.models.sparse_coding import SparseCoding, SparseCodingSettings
 from restorekit.models.unet import UNet, UNetSettings
 from restorekit.models.unrolled import UnrolledADMM, UnrolledSettings
-
-AnyNetwork = PatchNetwork | ReconstructionNetwork
 
 
 def _sparse_coding(settings: Mapping[str, object]) -> SparseCoding:
@@ -55,16 +50,18 @@ def _cs_unet(settings: Mapping[str, object]) -> CsUNet:
     return CsUNet(CsUNetSettings.parse(settings))
 
 
-ARCHITECTURES: Mapping[str, tuple[type[AnyNetwork], Callable[[Mapping[str, object]], AnyNetwork]]] = MappingProxyType(
-    {
-        "sparse-coding": (SparseCoding, _sparse_coding),
-        "unet": (UNet, _unet),
-        "unrolled-admm": (UnrolledADMM, _unrolled_admm),
-        "enlarger": (Enlarger, _enlarger),
-        "cs-sc": (CsSparseCoding, _cs_sparse_coding),
-        "cs-tv": (CsTv, _cs_tv),
-        "cs-unet": (CsUNet, _cs_unet),
-    }
+ARCHITECTURES: Mapping[str, tuple[type[Reconstructor], Callable[[Mapping[str, object]], Reconstructor]]] = (
+    MappingProxyType(
+        {
+            "sparse-coding": (SparseCoding, _sparse_coding),
+            "unet": (UNet, _unet),
+            "unrolled-admm": (UnrolledADMM, _unrolled_admm),
+            "enlarger": (Enlarger, _enlarger),
+            "cs-sc": (CsSparseCoding, _cs_sparse_coding),
+            "cs-tv": (CsTv, _cs_tv),
+            "cs-unet": (CsUNet, _cs_unet),
+        }
+    )
 )
 """The class of each architecture's networks, and what makes one from the settings on a card.
 
@@ -72,7 +69,7 @@ A network has a frozen dataclass of its `settings`, with nothing in it that JSON
 """
 
 
-def build(architecture: str, settings: Mapping[str, object]) -> AnyNetwork:
+def build(architecture: str, settings: Mapping[str, object]) -> Reconstructor:
     """A network of that architecture, its numbers not yet set.
 
     Raises:

@@ -8,6 +8,10 @@ from dataclasses import MISSING, dataclass, fields
 from restorekit.errors import WeightsError
 
 
+RENAMED = {"peers": "neighbours"}
+"""Settings that files of earlier versions have under another name."""
+
+
 @dataclass(frozen=True)
 class SettingsReader:
     """Settings of one architecture, whose names have been checked against the fields of a dataclass.
@@ -21,6 +25,7 @@ class SettingsReader:
     @classmethod
     def of(cls, given: Mapping[str, object], kind: type, architecture: str) -> SettingsReader:
         """A reader of the fields of `kind`. Raises WeightsError if one is missing or there are others."""
+        given = {RENAMED.get(name, name): value for name, value in given.items()}
         known = fields(kind)
         missing = {field.name for field in known if field.default is MISSING} - set(given)
         if odd := missing | set(given) - {field.name for field in known}:

@@ -12,17 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.errors import ModelMismatchError
-from restorekit.models.base import Network, PatchNetwork, View, Window
+from restorekit.models.base import PatchNetwork, Reconstructor, View, Window
 from restorekit.models.convolution import (
     DifferenceHead,
-    adopt_shallower,
     convolution,
     initialise_residual_network,
+    load_shallower_weights,
     residual_blocks,
 )
 from restorekit.models.settings import SettingsReader
-from restorekit.tiling import GridBlock, accumulate_blocks, regular_length
-from restorekit.turns import TRANSPOSED, TURNS
+from restorekit.numerics.dihedral import DIHEDRAL_VIEWS, TRANSPOSED
+from restorekit.numerics.patches import GridBlock, accumulate_blocks, regular_length
 
 SHUFFLE = 2
 """Features are half as high and wide as the image, which is a quarter of the work."""
@@ -105,7 +105,7 @@ class UNet(PatchNetwork):
         initialise_residual_network(self)
         nn.init.zeros_(self.tail.weight)
 
-    def adopt(self, source: Network) -> bool:
+    def load_compatible_weights(self, source: Reconstructor) -> bool:
         """Take over the numbers of another U-Net of as many blocks or fewer; False if they do not fit.
 
         One for grey images begins from one for RGB as what that does with a grey image, given three times over.
@@ -118,7 +118,7 @@ class UNet(PatchNetwork):
             # F.pixel_shuffle takes the outputs of a colour one after the other.
             tail = source.tail.weight
             numbers["tail.weight"] = tail.reshape(source.channels, -1, *tail.shape[1:]).mean(0)
-        return adopt_shallower(self, numbers)
+        return load_shallower_weights(self, numbers)
 
     @property
     def channels(self) -> int:
@@ -164,7 +164,7 @@ class UNet(PatchNetwork):
         then, the mean over five pictures gained 0.13 dB, with these 0.24 dB.
         """
         if not self.settings.mosaic:
-            return tuple(View(turn) for turn in range(TURNS))
+            return tuple(View(turn) for turn in range(DIHEDRAL_VIEWS))
         return tuple(View(*view) for view in product((0, TRANSPOSED), (0, 1), (0, 1)))
 
     def windows(self, length: int, first: int = 0) -> list[Window]:

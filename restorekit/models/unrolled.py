@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from restorekit.errors import WeightsError
-from restorekit.knots import KnotInterpolation
-from restorekit.models.base import Network, PatchNetwork, ReconstructionNetwork, Recording
+from restorekit.models.base import PatchNetwork, Reconstructor
 from restorekit.models.settings import SettingsReader
+from restorekit.numerics.level_interpolation import LevelInterpolation
+from restorekit.physics.base import Measurement
 from restorekit.solvers.admm import Schedule, Splitting, admm_step
 from restorekit.solvers.differentiation import (
     DeepEquilibrium,
@@ -81,7 +82,7 @@ class UnrolledSettings:
         return made
 
 
-class UnrolledADMM(ReconstructionNetwork):
+class UnrolledADMM(Reconstructor):
     """x_0 = prox(start, rho_0), then K times  z = D(x + u, sigma_k),  x = prox(z - u, rho_k),  u = u + x - z.
 
     D is any denoiser that takes a noise level, with the same numbers in all steps, its estimates clamped to [0, 1];
@@ -90,7 +91,7 @@ class UnrolledADMM(ReconstructionNetwork):
     have sigma_k and rho_k of their own, the others share one of each, and rho is learned with "deq" only.
 
     Source: Le Bon, Le Pendu and Guillemot, Stochastic Unrolled Proximal Point Algorithm for linear image inverse
-    problems, 2023; half-quadratic splitting as in K. Zhang, Van Gool and Timofte, Deep Unfolding Network for Image
+    problems, 2023; half-quadratic splitting as in K. Zhang, Van Gool and Timofte, Deep Unfolding Reconstructor for Image
     Super-Resolution, 2020.
     """
 
@@ -98,7 +99,7 @@ class UnrolledADMM(ReconstructionNetwork):
         super().__init__()
         self.settings = settings
         self.denoiser = denoiser
-        self.interpolate = KnotInterpolation(settings.knots)
+        self.interpolate = LevelInterpolation(settings.knots)
         steps = settings.iterations if settings.mode == "explicit" else 1
         splitting = Splitting(steps, settings.first, settings.last or None, settings.weight, least_noise=0)
         schedules = [splitting.schedule(knot) for knot in settings.knots]
@@ -137,19 +138,19 @@ class UnrolledADMM(ReconstructionNetwork):
         return self.denoiser
 
     @torch.no_grad()
-    def adopt(self, source: Network) -> bool:
+    def load_compatible_weights(self, source: Reconstructor) -> bool:
         """Take over the numbers of such a network, or those of a denoiser; False if they do not fit.
 
         Steps that a shorter network does not have start as they are.
         """
         if isinstance(source, PatchNetwork):
-            return self.denoiser.adopt(source)
+            return self.denoiser.load_compatible_weights(source)
         if not isinstance(source, UnrolledADMM) or source.settings.knots != self.settings.knots:
             return False
         for own, given in ((self.log_sigma, source.log_sigma), (self.log_rho, source.log_rho)):
             common = min(own.shape[1], given.shape[1])
             own[:, :common].copy_(given[:, :common])
-        return self.denoiser.adopt(source.denoiser)
+        return self.denoiser.load_compatible_weights(source.denoiser)
 
     def schedule(self, level: Tensor) -> Schedule:
         """The noise levels and weights at levels of the degradation, [B]."""
@@ -162,19 +163,21 @@ class UnrolledADMM(ReconstructionNetwork):
             sigmas, rhos = (values.expand(self.settings.iterations, -1) for values in (sigmas, rhos))
         return Schedule(sigmas, rhos, opening, self.settings.dual)
 
-    def forward(self, recording: Recording, stride: int = 1, tile_size: int | None = None) -> Tensor:
-        """The images; see `ReconstructionNetwork.forward`."""
-        return self._estimate(self._unrolled(recording, stride, tile_size, torch.Generator()).state)
+    def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
+        """The images; see `Reconstructor.forward`."""
+        return self._estimate(self._unrolled(measurement, stride, tile_size, torch.Generator()).state)
 
-    def fitted(self, recording: Recording, stride: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def fitted(
+        self, measurement: Measurement, stride: int, generator: torch.Generator
+    ) -> tuple[tuple[Tensor, None], ...]:
         """What the mode compares with the clean images."""
-        unrolled = self._unrolled(recording, stride, None, generator)
-        return tuple(self._estimate(state) for state in unrolled.fitted)
+        unrolled = self._unrolled(measurement, stride, None, generator)
+        return tuple((self._estimate(state), None) for state in unrolled.fitted)
 
     def _unrolled(
-        self, recording: Recording, stride: int, tile_size: int | None, generator: torch.Generator
+        self, measurement: Measurement, stride: int, tile_size: int | None, generator: torch.Generator
     ) -> Unrolled:
-        schedule = self.schedule(recording.level)
+        schedule = self.schedule(measurement.conditioning)
 
         def denoise(images: Tensor, sigma: Tensor) -> Tensor:
             sums, covered = self.denoiser(images, sigma, stride, tile_size)
@@ -182,7 +185,7 @@ class UnrolledADMM(ReconstructionNetwork):
             return torch.where(covered > 0, (sums / covered.clamp_min(1)).clamp(0, 1), images)
 
         def prox(z: Tensor, rho: Tensor) -> Tensor:
-            return recording.physics.prox_l2(z, recording.y, rho)
+            return measurement.physics.prox_l2(z, measurement.y, rho)
 
         def step(k: int, state: Tensor) -> Tensor:
             x, second = split(state)
@@ -190,7 +193,7 @@ class UnrolledADMM(ReconstructionNetwork):
             x, z, u = admm_step(denoise, prox, x, u, schedule.sigmas[k], schedule.rhos[k])
             return join(x, z if u is None else u)
 
-        begun = prox(recording.start, schedule.opening.reshape(-1, 1, 1, 1))
+        begun = prox(measurement.x0, schedule.opening.reshape(-1, 1, 1, 1))
         return self._mode().unroll(step, join(begun, torch.zeros_like(begun)), generator)
 
     def _estimate(self, state: Tensor) -> Tensor:

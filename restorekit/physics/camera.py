@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from restorekit.physics.mosaic import BayerPattern
+from restorekit.types import BayerPattern
 
 Image = NDArray[np.float32]
 

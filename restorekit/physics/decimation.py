@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import UsageError
+from restorekit.physics.base import Physics
 from restorekit.physics.blur import image_of, spectrum_of, transfer_function
-from restorekit.physics.linear import LinearPhysics
 
 SCALES = (2, 3, 4)
 _CUBIC = -0.75
@@ -18,7 +18,7 @@ _BICUBIC_ERRORS = {2: 11.4 / 255, 3: 18.3 / 255, 4: 20.9 / 255}
 """Root mean square, measured on every fourth of 380 photographs for training, their middle 240x240 pixels."""
 
 
-class BlurDecimation(LinearPhysics):
+class BlurDecimation(Physics):
     """y[i] = sum_j taps[j] x[s i + origin + j], around the edges as if the image were periodic.
 
     Images have sides that are multiples of s; y is [B, C, H / s, W / s].

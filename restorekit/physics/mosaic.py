@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
+
+from restorekit.types import BayerPattern
 
 INTERPOLATION_ERROR = 5 / 255
 """About the RMS error of `interpolate` on photographs, in [0, 1]: what a demosaicking network takes for its level."""
@@ -17,19 +17,6 @@ training set this is 0.07 dB better than none of it with the non-local model, an
 was observed as it is."""
 
 _RED, _GREEN, _BLUE = range(3)
-
-
-class BayerPattern(StrEnum):
-    """The colours of the 2x2 pixels at the top left corner, row by row; they repeat over the whole image."""
-
-    RGGB = "rggb"
-    BGGR = "bggr"
-    GRBG = "grbg"
-    GBRG = "gbrg"
-
-    def channel(self, row: int, column: int) -> int:
-        """Which of R, G, B (0, 1, 2) the pixel observes."""
-        return "rgb".index(self.value[2 * (row % 2) + column % 2])
 
 
 def bayer_mask(height: int, width: int, pattern: BayerPattern) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from restorekit.knots import KnotInterpolation
+from restorekit.numerics.level_interpolation import LevelInterpolation
 from restorekit.priors.sparse import soft_threshold
 
 LEAST_SHARE = 1e-6
@@ -38,7 +38,7 @@ class CentralisedPrior(nn.Module):
     def __init__(self, steps: int, knots: tuple[float, ...]) -> None:
         super().__init__()
         self.pull = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_PULL))
-        self.interpolate = KnotInterpolation(knots)
+        self.interpolate = LevelInterpolation(knots)
 
     def numbers(self, sigma: Tensor) -> Tensor:
         """Gamma of every step: noise levels [B] in [0, 1] -> [K, B, 1, 1]."""

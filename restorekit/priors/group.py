@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from restorekit.knots import KnotInterpolation
+from restorekit.numerics.level_interpolation import LevelInterpolation
 
 FLOOR = 1e-8
 """The least energy: keeps the shrinkage and its gradient finite at zero."""
@@ -50,7 +50,7 @@ class GroupPrior(nn.Module):
         super().__init__()
         self.share = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_SHARE))
         self.pull = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_PULL))
-        self.interpolate = KnotInterpolation(knots)
+        self.interpolate = LevelInterpolation(knots)
 
     def numbers(self, sigma: Tensor) -> Tensor:
         """Eta and c of every step: noise levels [B] in [0, 1] -> [K, 2, B, 1, 1]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from restorekit.knots import KnotInterpolation
+from restorekit.numerics.level_interpolation import LevelInterpolation
 
 
 def soft_threshold(codes: Tensor, threshold: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class SparsePrior(nn.Module):
 
     def __init__(self, atoms: int, steps: int, knots: tuple[float, ...]) -> None:
         super().__init__()
-        self.interpolate = KnotInterpolation(knots)
+        self.interpolate = LevelInterpolation(knots)
         self.theta = nn.Parameter(torch.full((len(knots), steps, atoms), self.INITIAL_THETA))
 
     def thresholds(self, sigma: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from restorekit.knots import KnotInterpolation
-from restorekit.slopes import slopes_adjoint, slopes_of
+from restorekit.numerics.finite_differences import finite_differences, finite_differences_adjoint
+from restorekit.numerics.level_interpolation import LevelInterpolation
 
 NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
 """Rows down and columns to the right, to one of each two opposite pixels around one."""
@@ -43,7 +43,7 @@ class SplitVariation(nn.Module):
 
     def __init__(self, steps: int, knots: tuple[float, ...]) -> None:
         super().__init__()
-        self.interpolate = KnotInterpolation(knots)
+        self.interpolate = LevelInterpolation(knots)
         self.log_weight = nn.Parameter(torch.zeros(len(knots), steps, len(NEIGHBOURS)))
         self.theta = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_THETA))
         self.memory = nn.Parameter(torch.full((steps,), self.INITIAL_MEMORY))
@@ -62,13 +62,13 @@ class SplitVariation(nn.Module):
         """From x [B, C, H, W] and u [4, B, C, H, W] to z, the next u, and sum_d w_d D_d^T D_d + epsilon in Fourier
         space, [B, 1, H, W].
 
-        spectra: `slopes_spectra` of x. weights, threshold, memory: of one step.
+        spectra: `finite_differences_spectra` of x. weights, threshold, memory: of one step.
         """
-        slopes = slopes_of(x, NEIGHBOURS)
+        slopes = finite_differences(x, NEIGHBOURS)
         kept = shrunk(slopes + dual, threshold)
         dual = dual + memory * (slopes - kept)
         spectrum = (weights[..., 0] * spectra[:, None]).sum(0)[:, None] + INERTIA
         # z - x, since the image is far larger than what changes.
-        missed = slopes_adjoint(weights * (kept - dual - slopes), NEIGHBOURS)
+        missed = finite_differences_adjoint(weights * (kept - dual - slopes), NEIGHBOURS)
         change = torch.fft.irfft2(torch.fft.rfft2(missed) / spectrum[..., : x.shape[-1] // 2 + 1], s=x.shape[-2:])
         return x + change, dual, spectrum

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import torch
 from torch import Tensor
-
-
-class Boundary(StrEnum):
-    """OPEN: the scene goes on, as in any photograph. CIRCULAR: the picture repeats itself, as in the papers."""
-
-    OPEN = "open"
-    CIRCULAR = "circular"
 
 
 def extend_periodic(images: Tensor, margin: int) -> Tensor:

@@ -9,9 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from restorekit.errors import UsageError
 from restorekit.image import Picture
-from restorekit.models import SparseCoding
 from restorekit.restore.batch import Restored
 from restorekit.zoo import LoadedModel
 
@@ -19,7 +17,7 @@ Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Case:
+class RestorationTrace:
     """One image on its way through a network; images are [H, W] or [H, W, 3] with values about [0, 1].
 
     model: the network and its card. level, stride: what else it was told, the level in [0, 1]. observed, restored: the
@@ -36,21 +34,11 @@ class Case:
     mask: NDArray[Any] | None = None
 
 
-def sparse_coding_of(model: LoadedModel) -> SparseCoding:
-    """The network of a model that codes patches, and nothing else. Raises UsageError for any other."""
-    if not isinstance(model.network, SparseCoding):
-        raise UsageError(
-            f"{model.card.name} has no atoms that could explain what it does; name a model to denoise, demosaic or "
-            "deblock that ends in -sc or -groupsc"
-        )
-    return model.network
-
-
 class Examinable(Protocol):
     """An operation for `run_batch` that lets people look at what its network did."""
 
     def __call__(self, picture: Picture) -> Restored:
         """The picture restored."""
 
-    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+    def examined(self, picture: Picture) -> tuple[Restored, RestorationTrace]:
         """The picture restored, and the case that its network had; raises what the operation does."""

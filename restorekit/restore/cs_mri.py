@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import ModelMismatchError, ModelNotFoundError
-from restorekit.models.cs_network import KspaceNetwork, k_space_recording
-from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
-from restorekit.restore.choice import PRIOR_TASK, ModelChoice
+from restorekit.inference.plug_and_play import Watch, check_iterations
+from restorekit.inference.runner import RunReport, RunSettings, inference, resolve_device
+from restorekit.models.kspace import KspaceNetwork, kspace_measurement
+from restorekit.numerics.patches import within_memory
+from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal
 from restorekit.restore.cs_mri_prior import DenoiserPrior
 from restorekit.restore.cs_mri_tv import TV, TV_ITERATIONS, TotalVariation, changes_told
-from restorekit.restore.engine import RunReport, RunSettings, inference, resolve_device
-from restorekit.restore.plug_and_play import Watch, check_iterations
-from restorekit.tiling import within_memory
 from restorekit.zoo import LoadedModel, default_model, find, load_model
+from restorekit.zoo.selection import PRIOR_TASK, ModelSelection
 
 TASK = "cs-mri"
 
@@ -95,9 +95,9 @@ class TrainedReconstruction:
         tell = None if watch is None else changes_told(watch)
 
         def reconstruct() -> Tensor:
-            recording = k_space_recording(physics, y.to(device), torch.full((len(y),), noise, device=device))
-            image = recording.start
-            for image in self.network.to(device).iterates(recording, self.settings.quality.stride):
+            measurement = kspace_measurement(physics, y.to(device), torch.full((len(y),), noise, device=device))
+            image = measurement.x0
+            for image in self.network.to(device).iterates(measurement, self.settings.quality.stride):
                 if tell is not None:
                     tell(image)
             return image.cpu()
@@ -134,7 +134,7 @@ def choose_cs_mri(
             f"{loaded.card.name} is a model to {loaded.card.task}; one for {TASK}, a denoiser of grey images or {TV} "
             "would fit"
         )
-    return DenoiserPrior(ModelChoice(PRIOR_TASK, loaded), settings, iterations)
+    return DenoiserPrior(ModelSelection(PRIOR_TASK, loaded), settings, iterations)
 
 
 def _default() -> str:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from restorekit.physics.fourier import SampledFourier
-from restorekit.restore.choice import ModelChoice, check_prior
+from restorekit.inference.plug_and_play import Watch, check_noise, solve
+from restorekit.inference.runner import RunReport, RunSettings, resolve_device
+from restorekit.physics.kspace import SampledFourier
 from restorekit.restore.cs_mri_tv import peak_of, tv_reconstruction
-from restorekit.restore.engine import RunReport, RunSettings, resolve_device
-from restorekit.restore.plug_and_play import Watch, check_noise, solve
 from restorekit.solvers.admm import Splitting
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection, check_prior
 
 CS_MRI_SPLITTING = Splitting(iterations=12, first=15 / 255, last=3.0, weight=0.25, least_noise=1 / 255)
 """Chosen on training slices. The noise level that is started from goes with the share of k-space that is missing."""
@@ -38,7 +38,7 @@ class DenoiserPrior:
             part of the noise levels.
     """
 
-    models: ModelChoice
+    models: ModelSelection
     settings: RunSettings
     steps: int | None = None
 

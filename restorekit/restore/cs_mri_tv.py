@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from restorekit.errors import UsageError
-from restorekit.physics.fourier import SampledFourier, channels_of, complex_of
-from restorekit.restore.engine import RunReport, RunSettings, inference, resolve_device
-from restorekit.restore.plug_and_play import Watch
-from restorekit.solvers.fixed_point import relative_change
-from restorekit.solvers.total_variation import total_variation
-from restorekit.tiling import within_memory
+from restorekit.inference.plug_and_play import Watch
+from restorekit.inference.runner import RunReport, RunSettings, inference, resolve_device
+from restorekit.numerics.patches import within_memory
+from restorekit.physics.kspace import SampledFourier, channels_of, complex_of
+from restorekit.solvers.differentiation import relative_change
+from restorekit.solvers.split_bregman import total_variation
 
 TV = "tv"
 """What the method is called where a model could be named."""

@@ -8,14 +8,22 @@ import numpy as np
 
 from restorekit.errors import UsageError
 from restorekit.image import JpegCoding, Picture
-from restorekit.image.orientation import turn, turn_back
-from restorekit.physics.jpeg import error_level, quality_of, rgb_to_ycbcr, scale_of, ycbcr_to_rgb
+from restorekit.image.picture import turn, turn_back
+from restorekit.inference.runner import RunReport, RunSettings, resolve_device, restore_array
+from restorekit.physics.jpeg import (
+    Plane,
+    enlarge_guided,
+    error_level,
+    quality_of,
+    rgb_to_ycbcr,
+    scale_of,
+    stored_samples,
+    ycbcr_to_rgb,
+)
 from restorekit.restore.batch import Restored, scale_notes
-from restorekit.restore.case import Case
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import Plane, enlarge_guided, stored_samples
-from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
+from restorekit.restore.case import RestorationTrace
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 
 TASK = "deblock"
 
@@ -37,7 +45,7 @@ class Deblock:
 
     """
 
-    def __init__(self, quality_factor: int | None, models: ModelChoice, settings: RunSettings) -> None:
+    def __init__(self, quality_factor: int | None, models: ModelSelection, settings: RunSettings) -> None:
         resolve_device(settings.device)
         if quality_factor is not None:
             scale_of(quality_factor)
@@ -49,7 +57,7 @@ class Deblock:
         """The picture restored, in the same depth. Raises UsageError where nothing tells the quality factor."""
         return self.examined(picture)[0]
 
-    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+    def examined(self, picture: Picture) -> tuple[Restored, RestorationTrace]:
         """As `__call__`, and what the network had to do with luma."""
         coding = picture.metadata.jpeg
         quality, chroma_quality = self._qualities_of(coding)
@@ -82,7 +90,7 @@ class Deblock:
             notes=scale_notes(picture) + notes,
         )
         stride = self._settings.quality.stride
-        return restored, Case(self._model, level, stride, compressed, planes[0], truth_of=_luma_of)
+        return restored, RestorationTrace(self._model, level, stride, compressed, planes[0], truth_of=_luma_of)
 
     def _qualities_of(self, coding: JpegCoding | None) -> tuple[int, int]:
         """Of luma and of chroma, which encoders may choose apart."""
@@ -104,7 +112,7 @@ class Deblock:
 class DeblockArray:
     """A method to be measured at JPEG compression: the model at one quality, on luma."""
 
-    models: ModelChoice
+    models: ModelSelection
     settings: RunSettings
 
     @property

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from restorekit.errors import UsageError
 from restorekit.image import Picture
+from restorekit.inference.plug_and_play import Plan, Watch, check_noise, noise_of, plan_for, solve
+from restorekit.inference.runner import RunReport, RunSettings, as_batch, as_pixels, resolve_device
+from restorekit.inference.windows import Windows, solve_over_windows, window_pixels
 from restorekit.physics.blur import CircularBlur, CroppedBlur
 from restorekit.restore.batch import Restored, scale_notes
-from restorekit.restore.boundary import Boundary, extend_periodic
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.engine import RunReport, RunSettings, as_batch, as_pixels, resolve_device
-from restorekit.restore.plug_and_play import Plan, Watch, check_noise, noise_of, plan_for, solve
-from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
+from restorekit.restore.boundary import extend_periodic
 from restorekit.solvers.admm import Splitting
+from restorekit.types import Boundary
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 
 TASK = "deblur"
 
@@ -60,7 +61,7 @@ class Deblur:
         self,
         kernel: Tensor,
         noise: float | None,
-        models: ModelChoice,
+        models: ModelSelection,
         settings: RunSettings,
         boundary: Boundary = Boundary.OPEN,
         iterations: int | None = None,
@@ -107,7 +108,7 @@ class Deblur:
 class DeblurArray:
     """A method to be measured at `GaussianBlur`: a model at one quality."""
 
-    models: ModelChoice
+    models: ModelSelection
     settings: RunSettings
     kernel: Tensor
 

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from restorekit.errors import UnsupportedImageError
 from restorekit.image import Picture, recompress
-from restorekit.noise import add_gaussian_noise
+from restorekit.inference.runner import as_batch, as_pixels
 from restorekit.physics.blur import CircularBlur
 from restorekit.physics.decimation import bicubic_decimation
-from restorekit.physics.mosaic import BayerPattern, bayer_mask
+from restorekit.physics.mosaic import bayer_mask
+from restorekit.physics.noise import add_gaussian_noise
 from restorekit.restore.batch import Restored, scale_notes
-from restorekit.restore.boundary import Boundary, extend_periodic
+from restorekit.restore.boundary import extend_periodic
 from restorekit.restore.deblur import check_kernel
-from restorekit.restore.engine import as_batch, as_pixels
 from restorekit.restore.superres import resized, shrink_bicubic
+from restorekit.types import BayerPattern, Boundary
 
 
 @dataclass(frozen=True)

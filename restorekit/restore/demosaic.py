@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.image import Camera, Picture
-from restorekit.image.orientation import turn, turn_back, turn_upright
+from restorekit.image.picture import turn, turn_back, turn_upright
+from restorekit.inference.runner import RunReport, RunSettings, resolve_device, restore_array
 from restorekit.models import PatchNetwork
 from restorekit.physics.camera import balance_white, camera_to_srgb, decode_srgb, encode_srgb
-from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate, mirror, reconcile
+from restorekit.physics.mosaic import INTERPOLATION_ERROR, bayer_mask, interpolate, mirror, reconcile
 from restorekit.restore.batch import Restored, scale_notes
-from restorekit.restore.case import Case
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.engine import RunReport, RunSettings, resolve_device, restore_array
+from restorekit.restore.case import RestorationTrace
+from restorekit.types import BayerPattern
+from restorekit.zoo.selection import ModelSelection
 
 TASK = "demosaic"
 
@@ -39,7 +40,7 @@ class Demosaic:
 
     """
 
-    def __init__(self, pattern: BayerPattern | None, models: ModelChoice, settings: RunSettings) -> None:
+    def __init__(self, pattern: BayerPattern | None, models: ModelSelection, settings: RunSettings) -> None:
         resolve_device(settings.device)
         self._pattern = pattern
         self._model = models.fitting(3)
@@ -56,14 +57,14 @@ class Demosaic:
         rgb, report = demosaic_array(observed, pattern, self._model.patch_network, self._settings)
         return self._finished(picture, pattern, rgb, report)
 
-    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+    def examined(self, picture: Picture) -> tuple[Restored, RestorationTrace]:
         """As `__call__`, and what the network had to do; of a RAW file, in the colours of its camera."""
         observed, pattern = self._mosaic_of(picture)
         rgb, report = demosaic_array(observed, pattern, self._model.patch_network, self._settings)
         filled, mask = _filled(observed, pattern)
         truth_of = _no_truth if picture.metadata.camera else _as_in_file(picture.metadata.orientation)
         stride = self._settings.quality.stride
-        case = Case(self._model, INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
+        case = RestorationTrace(self._model, INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
         return self._finished(picture, pattern, rgb, report), case
 
     def _mosaic_of(self, picture: Picture) -> tuple[NDArray[np.float32], BayerPattern]:
@@ -120,7 +121,7 @@ class Demosaic:
 class DemosaicArray:
     """A method to be measured at `BayerMosaic`: the model at one quality, under a name that tells both."""
 
-    models: ModelChoice
+    models: ModelSelection
     settings: RunSettings
 
     @property

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from restorekit.errors import UsageError
 from restorekit.image import Picture
-from restorekit.noise import estimate_sigma
+from restorekit.inference.runner import RunSettings, resolve_device, restore_array
+from restorekit.physics.noise import estimate_sigma
 from restorekit.restore.batch import Restored, scale_notes
-from restorekit.restore.case import Case
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.engine import RunSettings, resolve_device, restore_array
+from restorekit.restore.case import RestorationTrace
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 
 TASK = "denoise"
 
@@ -36,7 +36,7 @@ class Denoise:
 
     """
 
-    def __init__(self, sigma: float | None, models: ModelChoice, settings: RunSettings) -> None:
+    def __init__(self, sigma: float | None, models: ModelSelection, settings: RunSettings) -> None:
         resolve_device(settings.device)
         if sigma is not None:
             check_sigmas((sigma,), models)
@@ -48,7 +48,7 @@ class Denoise:
         """The picture without noise, in the same depth. Raises ModelMismatchError if the model does not fit."""
         return self.examined(picture)[0]
 
-    def examined(self, picture: Picture) -> tuple[Restored, Case]:
+    def examined(self, picture: Picture) -> tuple[Restored, RestorationTrace]:
         """As `__call__`, and what the network had to do with."""
         model, sigma, notes = self._choose(picture)
         observed = picture.to_float()
@@ -63,7 +63,7 @@ class Denoise:
             notes=scale_notes(picture) + notes,
         )
         stride = self._settings.quality.stride
-        return restored, Case(model, sigma, stride, observed, estimate, truth_of=Picture.to_float)
+        return restored, RestorationTrace(model, sigma, stride, observed, estimate, truth_of=Picture.to_float)
 
     def _choose(self, picture: Picture) -> tuple[LoadedModel, float, tuple[str, ...]]:
         """The model for a picture, the noise level in [0, 1] and remarks. Raises ModelMismatchError if none fits."""
@@ -76,7 +76,7 @@ class Denoise:
 class DenoiseArray:
     """A method to be measured at `GaussianNoise`: the models at one quality, under a name that tells both."""
 
-    models: ModelChoice
+    models: ModelSelection
     settings: RunSettings
     blind: bool = False
 
@@ -94,7 +94,7 @@ class DenoiseArray:
         return restore_array(noisy, sigma, model.patch_network, self.settings)[0]
 
 
-def check_sigmas(sigmas: Iterable[float], models: ModelChoice) -> None:
+def check_sigmas(sigmas: Iterable[float], models: ModelSelection) -> None:
     """Raise UsageError, naming the range, for a noise level, in [0, 1], that one of its models was not made for.
 
     The models of all levels are loaded, so that none is missed or damaged later on, or loaded while time is taken.
@@ -111,7 +111,7 @@ def check_sigmas(sigmas: Iterable[float], models: ModelChoice) -> None:
                 )
 
 
-def _choose_blindly(noisy: NDArray[np.float32], models: ModelChoice) -> tuple[LoadedModel, float, tuple[str, ...]]:
+def _choose_blindly(noisy: NDArray[np.float32], models: ModelSelection) -> tuple[LoadedModel, float, tuple[str, ...]]:
     """The model for the noise level that is estimated, that level, clipped to the model's range, and remarks."""
     estimate = estimate_sigma(noisy)
     model = models.fitting(1 if noisy.ndim == 2 else noisy.shape[2], 255 * estimate)

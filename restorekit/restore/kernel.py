@@ -11,7 +11,7 @@ from torch import Tensor
 
 from restorekit.errors import UnreadableImageError, UsageError
 from restorekit.image import read_picture, show_path
-from restorekit.physics.kernels import gaussian_kernel, motion_kernel, normalise_kernel
+from restorekit.physics.blur import gaussian_kernel, motion_kernel, normalise_kernel
 
 USABLE = "use gaussian:SIGMA, motion:LENGTH,ANGLE, or the path of a grey picture or a .npy file"
 

@@ -22,7 +22,8 @@ from restorekit.image.mri import (
     read_kspace,
     scan_format_of,
 )
-from restorekit.physics.fourier import channels_of, complex_of
+from restorekit.inference.plug_and_play import Trajectory
+from restorekit.physics.kspace import MaskSource, Slices, arrange, channels_of, complex_of
 from restorekit.restore.batch import (
     Account,
     Done,
@@ -37,9 +38,7 @@ from restorekit.restore.batch import (
 )
 from restorekit.restore.cs_mri import CsMri, sampled_fourier
 from restorekit.restore.cs_mri_tv import peak_of
-from restorekit.restore.kspace import MaskSource, Slices, arrange
 from restorekit.restore.plan import Existing, Job, Plan
-from restorekit.restore.trajectory import Trajectory
 
 
 @dataclass(frozen=True)

@@ -14,27 +14,20 @@ from torch.nn.functional import interpolate
 
 from restorekit.errors import UsageError
 from restorekit.image import Picture
-from restorekit.models import Enlarger, Recording
+from restorekit.inference.plug_and_play import Plan, Watch, check_iterations, check_noise, noise_of, plan_for, solve
+from restorekit.inference.runner import RunReport, RunSettings, as_batch, as_pixels, inference, resolve_device
+from restorekit.inference.windows import Windows, solve_over_windows, window_pixels
+from restorekit.models import Enlarger, Measurement
+from restorekit.numerics.dihedral import dihedral, mean_over_dihedral
+from restorekit.numerics.patches import within_memory
 from restorekit.physics.decimation import bicubic_decimation, bicubic_error
 from restorekit.restore.batch import Restored, scale_notes
 from restorekit.restore.boundary import extend_periodic
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.engine import Quality, RunReport, RunSettings, as_batch, as_pixels, inference, resolve_device
-from restorekit.restore.plug_and_play import (
-    Plan,
-    Watch,
-    check_iterations,
-    check_noise,
-    noise_of,
-    plan_for,
-    solve,
-)
-from restorekit.restore.windows import Windows, solve_over_windows, window_pixels
 from restorekit.solvers.admm import Splitting
-from restorekit.solvers.fixed_point import relative_change
-from restorekit.tiling import within_memory
-from restorekit.turns import mean_over_turns, turned
+from restorekit.solvers.differentiation import relative_change
+from restorekit.types import Quality
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 
 TASK = "superres"
 
@@ -80,7 +73,7 @@ class Superres:
         self,
         scale: int,
         noise: float | None,
-        models: ModelChoice,
+        models: ModelSelection,
         settings: RunSettings,
         iterations: int | None = None,
         watch: Watch | None = None,
@@ -123,7 +116,7 @@ class Superres:
 class SuperresArray:
     """A method to be measured at `BicubicDownsampling`: a model at one quality."""
 
-    models: ModelChoice
+    models: ModelSelection
     settings: RunSettings
 
     @property
@@ -137,7 +130,7 @@ class SuperresArray:
         return superres_array(observed, scale, 0.0, model, self.settings, superres_plan(model, scale))[0]
 
 
-def _level_of(models: ModelChoice, scale: int) -> int | None:
+def _level_of(models: ModelSelection, scale: int) -> int | None:
     """The scale, of which models to enlarge are made for some; None for denoisers, which then meet all noise levels."""
     return scale if models.task == TASK else None
 
@@ -181,8 +174,8 @@ def superres_array(
         start = enlarge_bicubic(y, scale)
         if isinstance(plan, AtOnce):
             level, sigma = (torch.full((1,), value, device=device) for value in (bicubic_error(scale), noise))
-            recording = Recording(physics, y, start, level, sigma)
-            x, report = _enlarged(plan.network, recording, settings.quality, (channels, *size), watch)
+            measurement = Measurement(y, start, level, sigma, physics)
+            x, report = _enlarged(plan.network, measurement, settings.quality, (channels, *size), watch)
         else:
             x, report = solve(
                 model, lambda z, rho: physics.prox_l2(z, y, rho), start, noise, plan, settings, size, watch
@@ -197,22 +190,24 @@ def superres_array(
 
 @inference()
 def _enlarged(
-    network: Enlarger, recording: Recording, quality: Quality, shape: tuple[int, int, int], watch: Watch | None
+    network: Enlarger, measurement: Measurement, quality: Quality, shape: tuple[int, int, int], watch: Watch | None
 ) -> tuple[Tensor, RunReport]:
-    """The first rows and columns of what a network makes of a recording, clamped to [0, 1]: images [1, *shape], grey
+    """The first rows and columns of what a network makes of a measurement, clamped to [0, 1]: images [1, *shape], grey
     ones being the mean over the colours.
 
     At best it is the mean over the turns of the image: bicubic downsampling goes alike with all of them. `watch` is
     told of the step from the first guess.
     """
     started = time.perf_counter()
-    network, start = network.to(recording.y.device), recording.start
+    network, start = network.to(measurement.y.device), measurement.x0
 
     def enlarge(turn: int) -> Tensor:
-        estimate: Tensor = network(replace(recording, y=turned(recording.y, turn), start=turned(start, turn)))
+        estimate: Tensor = network.reconstruct(
+            replace(measurement, y=dihedral(measurement.y, turn), x0=dihedral(start, turn))
+        )
         return estimate
 
-    x = within_memory(lambda: mean_over_turns(enlarge) if quality is Quality.BEST else enlarge(0))
+    x = within_memory(lambda: mean_over_dihedral(enlarge) if quality is Quality.BEST else enlarge(0))
     channels, height, width = shape
     estimate = x[..., :height, :width] if channels == x.shape[1] else x[..., :height, :width].mean(1, keepdim=True)
     estimate = estimate.clamp(0, 1)

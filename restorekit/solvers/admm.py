@@ -9,16 +9,13 @@ import torch
 from torch import Tensor
 
 from restorekit.errors import UsageError
-from restorekit.solvers.fixed_point import relative_change
+from restorekit.solvers.differentiation import MAX_ITERATIONS, TOLERANCE, relative_change
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """Images [B, C, H, W] and the noise level of each, [B] in [0, 1] -> images without that noise."""
 
 Proximal = Callable[[Tensor, Tensor], Tensor]
 """z [B, C, H, W] and rho [B or 1, 1, 1, 1] -> argmin_x 1/2 ||A x - y||^2 + rho/2 ||x - z||^2, y and A known to it."""
-
-TOLERANCE = 1e-3
-MAX_ITERATIONS = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +87,7 @@ def admm(
 
     Args:
         denoiser: the prior. It is shown images that have stopped, too, as long as others go on.
-        prox: of the data term, such as a `LinearPhysics.prox_l2` with its observation filled in.
+        prox: of the data term, such as a `Physics.prox_l2` with its observation filled in.
         start: x_0, [B, C, H, W].
         schedule: noise levels and weights; there are no more iterations than it has.
         tolerance: 0 goes through the whole schedule.

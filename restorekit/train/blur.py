@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restorekit.models import Recording
-from restorekit.physics.blur import CircularBlur
-from restorekit.physics.kernels import gaussian_kernel, motion_kernel, path_kernel
+from restorekit.models import Measurement
+from restorekit.physics.blur import CircularBlur, gaussian_kernel, motion_kernel, path_kernel
 from restorekit.train.degradation import LEVELS, random_levels
 
 VALIDATION_SIGMA = 2.0
@@ -40,12 +39,12 @@ class BlurSettings:
         """Faint noise is no matter, down to none."""
         return 0.0, self.high
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
         """Each crop with noise of its own level, all through one kernel, drawn anew for each batch."""
         sigma = random_levels(self.low, self.high, self.power, len(clean), generator)
         return _blurred(clean, self._kernel(generator), sigma, generator)
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Recording:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """All crops through a Gaussian of two pixels, with noise of one level."""
         return _blurred(clean, gaussian_kernel(VALIDATION_SIGMA), torch.full((len(clean),), level / LEVELS), generator)
 
@@ -66,8 +65,8 @@ class BlurSettings:
         return path_kernel(*(scale * centred))
 
 
-def _blurred(clean: Tensor, kernel: Tensor, sigma: Tensor, generator: torch.Generator) -> Recording:
+def _blurred(clean: Tensor, kernel: Tensor, sigma: Tensor, generator: torch.Generator) -> Measurement:
     physics = CircularBlur(kernel)
     noise = torch.randn(clean.shape, generator=generator)
     y = physics.A(clean) + sigma[:, None, None, None] * noise
-    return Recording(physics, y, start=y, level=sigma, noise=sigma)
+    return Measurement(y, y, sigma, sigma, physics)

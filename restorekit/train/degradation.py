@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,36 +11,16 @@ import torch
 from torch import Tensor
 
 from restorekit.image import recompress
-from restorekit.models import Recording
+from restorekit.models import Measurement
 from restorekit.physics.jpeg import error_level, standard_table
-from restorekit.physics.mosaic import INTERPOLATION_ERROR, BayerPattern, bayer_mask, interpolate
+from restorekit.physics.mosaic import INTERPOLATION_ERROR, bayer_mask, interpolate
+from restorekit.types import BayerPattern
 
 JPEG_BLOCK = 8
 """Pixels across a block of JPEG's luma."""
 
 LEVELS = 255.0
 """Levels in recipes are on the 0..255 scale, as on the command line."""
-
-
-@dataclass(frozen=True)
-class Observation:
-    """Crops as a network gets them: images [B, C, H, W], levels [B] in [0, 1], and a mask like the images or None."""
-
-    images: Tensor
-    level: Tensor
-    mask: Tensor | None = None
-
-    def to(self, device: torch.device) -> Observation:
-        """The same on another device."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
-
-    def pin_memory(self) -> Observation:
-        """The same where a GPU can fetch it while the CPU goes on."""
-        return self._map(lambda tensor: tensor.contiguous().pin_memory())
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Observation:
-        mask = None if self.mask is None else change(self.mask)
-        return Observation(change(self.images), change(self.level), mask)
 
 
 class Degradation(Protocol):
@@ -58,10 +38,10 @@ class Degradation(Protocol):
     def balance(self) -> float:
         """A crop's squared error is weighed by (level / 25)^-balance, so that faint and strong levels count alike."""
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation | Recording:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
         """Degrade each crop by a random level."""
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation | Recording:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """Degrade all crops by one level of the users' scale."""
 
 
@@ -80,19 +60,20 @@ class NoiseSettings:
         """From `low` to `high`; a model for noise as faint as a step of 8 bits serves down to none."""
         return 0.0 if self.low <= 1 else self.low, self.high
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
         """Each crop with noise of its own level."""
         sigma = random_levels(self.low, self.high, self.power, len(clean), generator)
         return self._noisy(clean, sigma, generator)
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """All crops with noise of one level."""
         return self._noisy(clean, torch.full((len(clean),), level / LEVELS), generator)
 
     @staticmethod
-    def _noisy(clean: Tensor, sigma: Tensor, generator: torch.Generator) -> Observation:
+    def _noisy(clean: Tensor, sigma: Tensor, generator: torch.Generator) -> Measurement:
         noise = torch.randn(clean.shape, generator=generator)
-        return Observation(clean + sigma[:, None, None, None] * noise, sigma)
+        y = clean + sigma[:, None, None, None] * noise
+        return Measurement(y, y, sigma, sigma)
 
 
 @dataclass(frozen=True)
@@ -116,7 +97,7 @@ class JpegSettings:
         """Least and greatest quality factor."""
         return float(self.low), float(self.high)
 
-    def draw(self, clean: Tensor, generator: torch.Generator, *, chroma: bool = False) -> Observation:
+    def draw(self, clean: Tensor, generator: torch.Generator, *, chroma: bool = False) -> Measurement:
         """Each crop, of luma or of chroma, compressed with its own quality."""
         odds = self._odds()
         drawn = torch.multinomial(odds, len(clean), replacement=True, generator=generator)
@@ -126,7 +107,7 @@ class JpegSettings:
             offsets = torch.randint(JPEG_BLOCK, offsets.shape, generator=generator) * elsewhere
         return self._compressed(clean, [self.low + int(place) for place in drawn], offsets.tolist(), chroma=chroma)
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """All crops compressed with one quality."""
         return self._compressed(clean, [round(level)] * len(clean), [(0, 0)] * len(clean))
 
@@ -138,7 +119,7 @@ class JpegSettings:
     @staticmethod
     def _compressed(
         clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]], *, chroma: bool = False
-    ) -> Observation:
+    ) -> Measurement:
         pixels = (clean[:, 0] * LEVELS).round().to(torch.uint8).numpy()
         worse = []
         for crop, quality, (down, right) in zip(pixels, qualities, offsets, strict=True):
@@ -146,7 +127,8 @@ class JpegSettings:
             table = standard_table(quality, chroma=chroma).tolist()
             worse.append(recompress(more, table)[down:, right:])
         level = torch.tensor([error_level(quality, chroma=chroma) for quality in qualities])
-        return Observation(torch.from_numpy(np.stack(worse))[:, None].float() / LEVELS, level)
+        y = torch.from_numpy(np.stack(worse))[:, None].float() / LEVELS
+        return Measurement(y, y, level, level)
 
 
 @dataclass(frozen=True)
@@ -165,20 +147,21 @@ class MosaicSettings:
         """One entry, for there are no levels."""
         return (0.0,)
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Observation:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
         """All crops through the same pattern, drawn anew for each batch."""
         patterns = list(BayerPattern)
         return self._mosaics(clean, patterns[int(torch.randint(len(patterns), (), generator=generator))])
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Observation:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """All crops through the pattern rggb."""
         return self._mosaics(clean, BayerPattern.RGGB)
 
     @staticmethod
-    def _mosaics(clean: Tensor, pattern: BayerPattern) -> Observation:
+    def _mosaics(clean: Tensor, pattern: BayerPattern) -> Measurement:
         mask = bayer_mask(clean.shape[2], clean.shape[3], pattern).permute(2, 0, 1).expand_as(clean)
         filled = interpolate((clean * mask).sum(1, keepdim=True), pattern)
-        return Observation(filled, torch.full((len(clean),), INTERPOLATION_ERROR), mask)
+        level = torch.full((len(clean),), INTERPOLATION_ERROR)
+        return Measurement(filled, filled, level, level, mask=mask)
 
 
 def random_levels(low: float, high: float, power: float, count: int, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restorekit.models import Recording
+from restorekit.models import Measurement
 from restorekit.physics.decimation import SCALES, bicubic_decimation, bicubic_error
 from restorekit.restore.superres import enlarge_bicubic, shrink_bicubic
 from restorekit.train.degradation import LEVELS
@@ -44,7 +44,7 @@ class DownsamplingSettings:
         """Least and greatest scale."""
         return float(min(self.scales)), float(max(self.scales))
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
         """All crops by one scale, or their top left, each with noise of its own level."""
         shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in self.scales])
         scale = self.scales[int(torch.multinomial(shares, 1, generator=generator))]
@@ -53,13 +53,13 @@ class DownsamplingSettings:
             clean = clean[..., :height, :width]
         return _small(clean, scale, self.noise / LEVELS * torch.rand(len(clean), generator=generator), generator)
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Recording:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """All crops by one scale, without noise."""
         return _small(clean, int(level), torch.zeros(len(clean)), generator)
 
 
-def _small(clean: Tensor, scale: int, sigma: Tensor, generator: torch.Generator) -> Recording:
+def _small(clean: Tensor, scale: int, sigma: Tensor, generator: torch.Generator) -> Measurement:
     low = shrink_bicubic(clean, scale)
     y = low + sigma[:, None, None, None] * torch.randn(low.shape, generator=generator)
     level = torch.full((len(clean),), bicubic_error(scale))
-    return Recording(bicubic_decimation(scale), y, enlarge_bicubic(y, scale), level, sigma)
+    return Measurement(y, enlarge_bicubic(y, scale), level, sigma, bicubic_decimation(scale))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restorekit.models import Recording
-from restorekit.models.cs_network import k_space_recording
-from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
-from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.models import Measurement
+from restorekit.models.kspace import kspace_measurement
+from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling
 from restorekit.train.degradation import LEVELS
+from restorekit.types import SamplingPattern
 
 PERCENT = 100.0
 
@@ -35,23 +35,25 @@ class KspaceSettings:
         """Least and greatest sampling rate, in percent."""
         return self.low, self.high
 
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Recording:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
         """All crops by one mask, and with noise of one level."""
-        patterns = tuple(Pattern)
+        patterns = tuple(SamplingPattern)
         chance = torch.rand(2, generator=generator).tolist()
         pattern, seed = torch.randint(1 << 30, (2,), generator=generator).tolist()
         share = (self.low + (self.high - self.low) * chance[0]) / PERCENT
         noise = max(0.0, 2 * chance[1] - 1) * self.noise / LEVELS
         return self._recorded(clean, Sampling(patterns[pattern % len(patterns)], share), seed, noise, generator)
 
-    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Recording:
+    def at(self, clean: Tensor, level: float, generator: torch.Generator) -> Measurement:
         """All crops by a pseudo-radial mask of that rate, without noise."""
-        return self._recorded(clean, Sampling(Pattern.RADIAL, level / PERCENT), 0, 0.0, generator)
+        return self._recorded(clean, Sampling(SamplingPattern.RADIAL, level / PERCENT), 0, 0.0, generator)
 
     @staticmethod
-    def _recorded(clean: Tensor, sampling: Sampling, seed: int, noise: float, generator: torch.Generator) -> Recording:
+    def _recorded(
+        clean: Tensor, sampling: Sampling, seed: int, noise: float, generator: torch.Generator
+    ) -> Measurement:
         height, width = clean.shape[2:]
         mask = sampling.mask(height, width, seed)
         physics = SampledFourier(mask) if clean.shape[1] == 2 else SampledFourierOfReal(mask)
         y = physics.observe(clean, noise, generator)
-        return k_space_recording(physics, y, torch.full((len(clean),), noise))
+        return kspace_measurement(physics, y, torch.full((len(clean),), noise))

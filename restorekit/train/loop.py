@@ -1,11 +1,11 @@
-"""The training loop: draw crops, degrade them, take a step; check, backtrack and write a checkpoint now and then."""
+"""From a run to a weights file that describes itself."""
 
 from __future__ import annotations
 
 import copy
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,26 +15,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from restorekit.display.convergence import check_plots
+from restorekit import zoo
+from restorekit._version import __version__
 from restorekit.errors import TrainingError
-from restorekit.models import AnyNetwork, Recording, build
-from restorekit.restore.engine import exact_convolutions, resolve_device
-from restorekit.train import record
-from restorekit.train.batches import NETWORK, Batches, step_generator
+from restorekit.inference.runner import exact_convolutions, resolve_device
+from restorekit.models import Measurement, Reconstructor, build, settings_json
+from restorekit.pages.figures import check_plots
+from restorekit.train import checkpoint as record
 from restorekit.train.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
-from restorekit.train.compiling import compile_module, fastest_convolutions
-from restorekit.train.data import Split, load_split
-from restorekit.train.degradation import Observation
-from restorekit.train.distributed import World, world_of
-from restorekit.train.export import export_weights
+from restorekit.train.data import NETWORK, Batches, Split, load_split, needs_chroma, step_generator
 from restorekit.train.initial import initialise
-from restorekit.train.objective import objective_of
-from restorekit.train.optimiser import make_optimiser, optimiser_state, restore_state
+from restorekit.train.objective import objective_of, validation_psnr
+from restorekit.train.optimiser import average_decay, make_optimiser, optimiser_state, rate_factor, restore_state
+from restorekit.train.process import World, compile_module, fastest_convolutions, stop_signals, world_of
 from restorekit.train.recipe import PRECISIONS, Recipe
-from restorekit.train.schedule import average_decay, rate_factor
-from restorekit.train.signals import stop_signals
-from restorekit.train.sources import needs_chroma
-from restorekit.train.validate import validation_psnr
+
+
+def export_weights(path: Path, recipe: Recipe, tensors: Mapping[str, Tensor], steps: int) -> None:
+    """Write the weights of a run after `steps` steps, with the card of its recipe, not yet measured on any test set."""
+    network = build(recipe.architecture, recipe.settings)
+    architecture, settings = settings_json(network)
+    card = zoo.ModelCard(
+        name=recipe.name,
+        architecture=architecture,
+        settings=settings,
+        task=recipe.task,
+        channels=network.channels,
+        level_range=recipe.degradation.level_range,
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
+        description=recipe.description,
+        recipe=recipe.name,
+        recipe_sha256=recipe.sha256,
+        training_data=recipe.training_data,
+        steps=steps,
+        package_version=__version__,
+        licence="BSD-3-Clause",
+    )
+    zoo.save_weights(path, dict(tensors), card)
+
 
 CHECKPOINT = "checkpoint.safetensors"
 PROBE_IMAGES = 8
@@ -182,7 +200,7 @@ class _Trainer:
             record.truncate_log(self.out, checkpoint.progress.step)
         return checkpoint
 
-    def _step(self, clean: Tensor, observed: Observation | Recording) -> None:
+    def _step(self, clean: Tensor, observed: Measurement) -> None:
         settings, strides = self.recipe.optimiser, self.recipe.data.strides
         factor = rate_factor(self.progress.step, settings) * self.progress.rate_scale
         for group in self.optimiser.param_groups:
@@ -269,7 +287,7 @@ class _Trainer:
     def _probe_psnr(self) -> float:
         return fmean(self._validation_psnr(self.network, self.probe).values())
 
-    def _validation_psnr(self, network: AnyNetwork, images: Sequence[Tensor]) -> dict[str, float]:
+    def _validation_psnr(self, network: Reconstructor, images: Sequence[Tensor]) -> dict[str, float]:
         return validation_psnr(network, images, self.recipe, self.world.device)
 
     def _say(self, steps_per_second: float, message: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from restorekit.zoo.card import CHANNELS, Measurement, ModelCard
-from restorekit.zoo.catalogue import (
+from restorekit.zoo.card import CHANNELS, CardFigure, ModelCard
+from restorekit.zoo.selection import (
     ModelFile,
     ShippedModel,
     default_model,
@@ -12,15 +12,14 @@ from restorekit.zoo.catalogue import (
     find,
     locate,
     shipped_models,
-    stand_ins,
+    specialists,
 )
-from restorekit.zoo.load import LoadedModel, load_model
-from restorekit.zoo.weights import load_weights, read_card, save_weights
+from restorekit.zoo.weights import LoadedModel, load_model, load_weights, read_card, save_weights
 
 __all__ = [
     "CHANNELS",
+    "CardFigure",
     "LoadedModel",
-    "Measurement",
     "ModelCard",
     "ModelFile",
     "ShippedModel",
@@ -34,5 +33,5 @@ __all__ = [
     "read_card",
     "save_weights",
     "shipped_models",
-    "stand_ins",
+    "specialists",
 ]

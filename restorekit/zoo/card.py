@@ -21,7 +21,7 @@ _Choice = TypeVar("_Choice", str, int)
 
 
 @dataclass(frozen=True)
-class Measurement:
+class CardFigure:
     """Mean quality of a model over a data set at one level of its degradation.
 
     dataset: its name, such as "BSD68". level: as in `ModelCard.level_range`. quality: the `--quality` it was measured
@@ -63,7 +63,7 @@ class ModelCard:
     steps: int
     package_version: str
     licence: str
-    measured: tuple[Measurement, ...] = ()
+    measured: tuple[CardFigure, ...] = ()
 
     def covers(self, level: float) -> bool:
         """Whether the model was made for a level, up to the rounding that a change of scale costs."""
@@ -119,13 +119,13 @@ class ModelCard:
         )
 
 
-def _measurement(entry: object) -> Measurement:
+def _measurement(entry: object) -> CardFigure:
     where = "a measurement on the model card"
     if not isinstance(entry, dict):
         raise WeightsError(f"{where} must be a JSON object, not {_shorten(entry)}")
-    _check_keys(entry, [field.name for field in fields(Measurement)], where)
+    _check_keys(entry, [field.name for field in fields(CardFigure)], where)
     reader = _Reader(entry, where)
-    return Measurement(
+    return CardFigure(
         dataset=reader.text("dataset"),
         level=reader.number("level"),
         quality=reader.text("quality"),

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 
 from restorekit.image import Metadata, Picture, encode_picture, read_picture
-from restorekit.metrics import psnr
-from restorekit.physics.jpeg import rgb_to_ycbcr
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import shrink
+from restorekit.inference.runner import RunSettings
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.jpeg import rgb_to_ycbcr, shrink
 from restorekit.restore.deblock import TASK, Deblock
-from restorekit.restore.engine import Quality, RunSettings
+from restorekit.types import Quality
+from restorekit.zoo.selection import ModelSelection
 from tests.benchmarks.conditions import images_in, limit_threads
 
 QUALITY_FACTORS = (10, 20, 40, 80, 95, 98)
@@ -54,7 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limit_threads(arguments.threads)
     methods: dict[str, Callable[[Picture], Picture]] = {"as decoded": lambda picture: picture}
-    for choice in [ModelChoice(TASK, name) for name in arguments.model or [None]]:
+    for choice in [ModelSelection(TASK, name) for name in arguments.model or [None]]:
         deblock = Deblock(None, choice, RunSettings(arguments.quality, "cpu"))
         methods[choice.name] = lambda picture, deblock=deblock: deblock(picture).picture
     pictures = [halved(read_picture(path)) for path in images_in(arguments.data)[:: arguments.every]]

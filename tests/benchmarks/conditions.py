@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory
 import torch
 
 from restorekit.image import supported_suffixes
-from restorekit.restore.choice import ModelChoice
+from restorekit.inference.runner import RunSettings
 from restorekit.restore.denoise import TASK, DenoiseArray
-from restorekit.restore.engine import Quality, RunSettings
-from restorekit.zoo import LoadedModel, default_model, stand_ins
+from restorekit.types import Quality
+from restorekit.zoo import LoadedModel, default_model, specialists
+from restorekit.zoo.selection import ModelSelection
 
 SPARSE_CODING = {1: "denoise-gray-sc", 3: "denoise-color-sc"}
 
@@ -56,11 +57,11 @@ def every_nth_image(folder: Path, step: int) -> Iterator[Path]:
 
 def models_to_compare(channels: int) -> tuple[str, ...]:
     """The default model to denoise, the one of sparse coding alone, and those that are better at some levels."""
-    better = stand_ins(TASK).get(channels, {})
+    better = specialists(TASK).get(channels, {})
     return tuple(dict.fromkeys((default_model(TASK, channels), SPARSE_CODING[channels], *better)))
 
 
 def at_every_quality(model: LoadedModel) -> tuple[DenoiseArray, ...]:
     """The model as methods to measure, the best quality first."""
-    choice = ModelChoice(TASK, model)
+    choice = ModelSelection(TASK, model)
     return tuple(DenoiseArray(choice, RunSettings(quality, "cpu")) for quality in reversed(Quality))

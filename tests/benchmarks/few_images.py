@@ -22,10 +22,10 @@ import torch
 
 import restorekit
 from restorekit.evaluate import CropSettings, GaussianNoise, evaluate_methods
-from restorekit.restore.choice import ModelChoice
+from restorekit.inference.runner import RunSettings
 from restorekit.restore.denoise import TASK, DenoiseArray
-from restorekit.restore.engine import RunSettings
 from restorekit.train import Recipe, load_recipe
+from restorekit.zoo.selection import ModelSelection
 from tests.benchmarks.conditions import folder_of, images_in
 from tests.benchmarks.runs import Outcome, print_rows, shortened, train, write_rows
 
@@ -57,7 +57,7 @@ def at_one_level(recipe: Recipe, sigma: float, validation_every: int, warm_start
 
 def mean_psnr(weights: Path, folder: Path, sigma: float) -> float:
     """Mean PSNR over the images of a folder."""
-    method = DenoiseArray(ModelChoice(TASK, restorekit.load(str(weights))), RunSettings(device="cpu"))
+    method = DenoiseArray(ModelSelection(TASK, restorekit.load(str(weights))), RunSettings(device="cpu"))
     noise = GaussianNoise((sigma / 255,))
     return evaluate_methods(folder, noise, [method], crops=CropSettings(0)).results[0].psnr
 

@@ -27,14 +27,14 @@ from restorekit.errors import MissingExtraError, ModelMismatchError
 from restorekit.evaluate import BicubicDownsampling, GaussianBlur, deblur_baseline, enlarger
 from restorekit.evaluate.cs_mri import CS_MRI_BASELINES, CsMriArray, KspaceMask, KspaceSampling, cs_mri_baseline
 from restorekit.evaluate.deblur import DEBLUR_BASELINES
+from restorekit.inference.runner import RunSettings
+from restorekit.physics.blur import gaussian_kernel
 from restorekit.physics.decimation import SCALES
-from restorekit.physics.kernels import gaussian_kernel
-from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.physics.kspace import DrawnMask, Sampling
 from restorekit.restore import deblur, superres
-from restorekit.restore.choice import ModelChoice
 from restorekit.restore.cs_mri import choose_cs_mri
-from restorekit.restore.engine import Quality, RunSettings
-from restorekit.restore.kspace import DrawnMask
+from restorekit.types import Quality, SamplingPattern
+from restorekit.zoo.selection import ModelSelection
 from tests.benchmarks.conditions import limit_threads
 
 KERNEL = gaussian_kernel(2)
@@ -76,7 +76,7 @@ def enlarging(image: np.ndarray, models: list[str | None], scale: int) -> Trial:
 
 
 def reconstructing(slice_: np.ndarray, models: list[str | None]) -> Trial:
-    level = KspaceMask("radial:0.3", DrawnMask(Sampling(Pattern.RADIAL, 0.3), 0), True)
+    level = KspaceMask("radial:0.3", DrawnMask(Sampling(SamplingPattern.RADIAL, 0.3), 0), True)
     observed = KspaceSampling((level,)).observe(slice_, level, 0)
     methods: dict[str, Run] = {}
     for name in CS_MRI_BASELINES:
@@ -90,10 +90,10 @@ def reconstructing(slice_: np.ndarray, models: list[str | None]) -> Trial:
     return Trial("cs-mri", methods, slice_.size / 1e6)
 
 
-def _ours(task: str, models: list[str | None]) -> Iterator[tuple[ModelChoice, RunSettings]]:
+def _ours(task: str, models: list[str | None]) -> Iterator[tuple[ModelSelection, RunSettings]]:
     for name in models:
         with suppress(ModelMismatchError):
-            choice = ModelChoice(task, name)
+            choice = ModelSelection(task, name)
             choice.fitting(3)
             for quality in Quality:
                 yield choice, RunSettings(quality, "cpu")

@@ -20,16 +20,15 @@ from types import MappingProxyType
 import torch
 
 import restorekit
-from restorekit.models import Recording, UnrolledADMM
-from restorekit.physics.blur import CircularBlur
-from restorekit.physics.kernels import gaussian_kernel
-from restorekit.restore.boundary import Boundary
+from restorekit.inference.plug_and_play import Trajectory
+from restorekit.inference.runner import RunSettings, as_pixels
+from restorekit.models import Measurement, UnrolledADMM
+from restorekit.physics.blur import CircularBlur, gaussian_kernel
 from restorekit.restore.deblur import deblur_array
-from restorekit.restore.engine import Quality, RunSettings, as_pixels
-from restorekit.restore.trajectory import Trajectory
 from restorekit.train import Recipe, load_recipe
 from restorekit.train.blur import VALIDATION_SIGMA
 from restorekit.train.data import centre_crop, load_split, random_crops
+from restorekit.types import Boundary, Quality
 from tests.benchmarks.runs import print_rows, shortened, train, write_rows
 
 ITERATIONS: Mapping[str, int] = {"explicit": 6, "deq": 50, "jfb": 50, "suppa": 50}
@@ -106,8 +105,8 @@ def kept_memory(recipe: Recipe, weights: Path, data: Path) -> int:
     generator = torch.Generator().manual_seed(0)
     images = load_split(data, network.channels, recipe.data.crop, recipe.data.validation_every).training
     clean = random_crops(images, recipe.data.crop, recipe.data.batch, generator)
-    recording = recipe.degradation.draw(clean, generator)
-    assert isinstance(recording, Recording)
+    measurement = recipe.degradation.draw(clean, generator)
+    assert isinstance(measurement, Measurement)
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -116,7 +115,7 @@ def kept_memory(recipe: Recipe, weights: Path, data: Path) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network.fitted(recording, recipe.data.strides[0], generator)
+        network.fitted(measurement, recipe.data.strides[0], generator)
     return sum(kept.values())
 
 

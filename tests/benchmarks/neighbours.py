@@ -22,9 +22,10 @@ from torch import nn
 
 import restorekit
 from restorekit.evaluate import CropSettings, GaussianNoise, MethodResult, evaluate_methods
+from restorekit.inference.runner import RunSettings, restore_array
 from restorekit.models.sparse_coding import SparseCoding
-from restorekit.priors import similarity
-from restorekit.restore.engine import Quality, RunSettings, restore_array
+from restorekit.priors import neighbours as similarity
+from restorekit.types import Quality
 from tests.benchmarks.conditions import every_nth_image, limit_threads
 from tests.benchmarks.peers import Image
 

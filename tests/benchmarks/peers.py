@@ -67,7 +67,7 @@ def convolutions(inputs: int, outputs: int, layers: int, features: int) -> nn.Se
 
 
 @dataclass(frozen=True)
-class Peer:
+class Neighbour:
     """A `Method` at `GaussianNoise`: a network that takes [B, C, H, W] and the noise level in [0, 1]."""
 
     name: str
@@ -81,15 +81,15 @@ class Peer:
         return estimate.reshape(noisy.shape)
 
 
-def load_dncnn(folder: Path, sigma: float) -> Peer:
+def load_dncnn(folder: Path, sigma: float) -> Neighbour:
     """The grey DnCNN for a noise level on the scale 0..255: the one trained for it, or else the blind one."""
     trained = sigma in DNCNN_SIGMAS
     network = DnCNN() if trained else DnCNN(layers=20)
     _fill(network.noise, folder / (f"dncnn-gray-sigma{sigma:.0f}.mat" if trained else "DnCNN3.mat"))
-    return Peer("DnCNN" if trained else "DnCNN (blind)", network.eval())
+    return Neighbour("DnCNN" if trained else "DnCNN (blind)", network.eval())
 
 
-def load_ffdnet(folder: Path, channels: int) -> Peer:
+def load_ffdnet(folder: Path, channels: int) -> Neighbour:
     """The FFDNet for images of 1 or 3 channels, at any noise level."""
     network = FFDNet(channels)
     first, *_, last = _fill(network.denoise, folder / ("FFDNet_gray.mat" if channels == 1 else "FFDNet_color.mat"))
@@ -99,7 +99,7 @@ def load_ffdnet(folder: Path, channels: int) -> Peer:
         first.weight[:, : 4 * channels] = first.weight[:, order]
         for parameter in last.parameters():
             parameter.copy_(parameter[order])
-    return Peer("FFDNet", network.eval())
+    return Neighbour("FFDNet", network.eval())
 
 
 def _fill(stack: nn.Sequential, path: Path) -> list[nn.Conv2d]:

@@ -13,7 +13,7 @@ import torch
 import restorekit
 from restorekit.image import write_file
 from restorekit.train import Recipe, run
-from restorekit.train.record import read_log
+from restorekit.train.checkpoint import read_log
 
 CHECKS = 4
 """How often a run is validated and can be gone on from."""

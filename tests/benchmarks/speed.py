@@ -21,7 +21,7 @@ import numpy as np
 import restorekit
 from restorekit.evaluate import Method
 from tests.benchmarks.conditions import at_every_quality, limit_threads, models_to_compare
-from tests.benchmarks.peers import DnCNN, Image, Peer, load_dncnn
+from tests.benchmarks.peers import DnCNN, Image, Neighbour, load_dncnn
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
         if arguments.peers is not None and channels == 1:
             reference = load_dncnn(arguments.peers, arguments.sigma)
         else:
-            reference = Peer("DnCNN", DnCNN(channels).eval())
+            reference = Neighbour("DnCNN", DnCNN(channels).eval())
         fitting = [model for model in models if model.card.channels == channels]
         methods: list[Method[float]] = [reference, *(method for model in fitting for method in at_every_quality(model))]
         seconds = _time(methods, image, arguments.sigma / 255, arguments.repeats)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from tests.benchmarks.peers import DnCNN, FFDNet, Peer
+from tests.benchmarks.peers import DnCNN, FFDNet, Neighbour
 
 
 def parameters(network: nn.Module) -> int:
@@ -22,4 +22,4 @@ def test_the_networks_have_the_published_sizes() -> None:
 def test_an_image_of_odd_size_keeps_it(channels: int, kind: type[DnCNN | FFDNet]) -> None:
     shape = (7, 5) if channels == 1 else (7, 5, channels)
     noisy = np.random.default_rng(0).random(shape, dtype=np.float32)
-    assert Peer("peer", kind(channels).eval())(noisy, 0.1).shape == shape
+    assert Neighbour("peer", kind(channels).eval())(noisy, 0.1).shape == shape

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from restorekit.models import SparseCoding, SparseCodingSettings, build, settings_json
-from restorekit.zoo import Measurement, ModelCard, save_weights
+from restorekit.zoo import CardFigure, ModelCard, save_weights
 from tests.tiny import tiny_enlarger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def _write_model(path, network, name, channels, **changes):
         "steps": 0,
         "package_version": "0.1.0",
         "licence": "BSD-3-Clause",
-        "measured": (Measurement("BSD68", 25.0, "best", 28.57, 0.81), Measurement("BSD68", 50.0, "best", 25.6)),
+        "measured": (CardFigure("BSD68", 25.0, "best", 28.57, 0.81), CardFigure("BSD68", 50.0, "best", 25.6)),
     }
     save_weights(path, network.state_dict(), ModelCard(**{**values, **changes}))
     return path

@@ -10,7 +10,7 @@ from cli_runs import REPOSITORY, Result, write_tiny_enlarger, write_tiny_model, 
 from typer.testing import CliRunner
 
 from restorekit.cli.app import app
-from restorekit.zoo import catalogue
+from restorekit.zoo import selection as catalogue
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ import pytest
 from cli_runs import write_image, write_tiny_model
 from PIL import Image
 
-from restorekit.metrics import psnr
 from restorekit.models import settings_json
-from restorekit.models.cs_tv import CsTv, CsTvSettings
+from restorekit.models.kspace import CsTv, CsTvSettings
+from restorekit.numerics.metrics import psnr
 from restorekit.restore import scans
 from restorekit.zoo import save_weights
 from tests.cards import bare_card

@@ -12,7 +12,7 @@ from skimage import data
 
 from restorekit.image import read_picture
 from restorekit.physics.jpeg import quality_of
-from restorekit.zoo import catalogue
+from restorekit.zoo import selection as catalogue
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from cli_runs import write_image
 from skimage import data
 
 from restorekit.image import Metadata, Picture, read_picture, write_picture
-from restorekit.restore import choice
 from restorekit.zoo import LoadedModel
+from restorekit.zoo import selection as choice
 from tests.mosaic_network import CARD, Interpolator
 from tests.raw_files import bayer_dng
 

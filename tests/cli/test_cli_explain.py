@@ -11,8 +11,8 @@ from PIL import Image
 from skimage import data
 
 from restorekit.image import read_picture
-from restorekit.physics.mosaic import BayerPattern
-from restorekit.zoo import catalogue
+from restorekit.types import BayerPattern
+from restorekit.zoo import selection as catalogue
 from tests.raw_files import bayer_dng
 
 PHOTO = data.astronaut()[80:121, 180:225]

@@ -182,7 +182,7 @@ def test_a_bad_picture_in_a_folder_costs_no_other(run):
 
 @pytest.mark.parametrize("failing", [1, 4])
 def test_memory_that_runs_out_on_a_tile_costs_nothing(run, monkeypatch, failing):
-    from restorekit.models.algorithm import PatchRestorer
+    from restorekit.models.sparse_coding import PatchRestorer
 
     write_image("img.png", shape=(40, 50))
     assert run("denoise", "img.png", "--sigma", "25", "--tile", "16", "-o", "calm.png").code == 0
@@ -202,7 +202,7 @@ def test_memory_that_runs_out_on_a_tile_costs_nothing(run, monkeypatch, failing)
 
 
 def test_memory_that_runs_out_on_every_tile_is_an_error(run, monkeypatch):
-    from restorekit.models.algorithm import PatchRestorer
+    from restorekit.models.sparse_coding import PatchRestorer
 
     def out_of_memory(*arguments):
         raise MemoryError

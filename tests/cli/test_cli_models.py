@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from cli_runs import write_tiny_model
 
-from restorekit.zoo import Measurement, catalogue
+from restorekit.zoo import CardFigure
+from restorekit.zoo import selection as catalogue
 
 
 @pytest.mark.parametrize("command", [("models",), ("models", "list")])
@@ -46,8 +47,8 @@ def test_info(run):
 
 def test_levels_in_the_words_of_the_task(run):
     figures = {
-        "deblock": Measurement("classic5", 10.0, "best", 29.6),
-        "demosaic": Measurement("Kodak24", 0.0, "best", 42.9),
+        "deblock": CardFigure("classic5", 10.0, "best", 29.6),
+        "demosaic": CardFigure("Kodak24", 0.0, "best", 42.9),
     }
     write_tiny_model(Path("deblock.safetensors"), task="deblock", level_range=(5, 95), measured=(figures["deblock"],))
     write_tiny_model(Path("demosaic.safetensors"), task="demosaic", level_range=(0, 0), measured=(figures["demosaic"],))
@@ -63,9 +64,9 @@ def test_levels_in_the_words_of_the_task(run):
 
 def test_the_list_has_models_of_every_task(run, tmp_path, monkeypatch):
     monkeypatch.setattr(catalogue, "weights_folder", lambda: tmp_path)
-    measured = (Measurement("classic5", 10.0, "best", 29.6), Measurement("classic5", 20.0, "best", 31.8))
+    measured = (CardFigure("classic5", 10.0, "best", 29.6), CardFigure("classic5", 20.0, "best", 31.8))
     write_tiny_model(tmp_path / "a.safetensors", "a", task="deblock", level_range=(5, 95), measured=measured)
-    measured = (Measurement("Kodak24", 0.0, "best", 42.9),)
+    measured = (CardFigure("Kodak24", 0.0, "best", 42.9),)
     write_tiny_model(tmp_path / "b.safetensors", "b", 3, task="demosaic", level_range=(0, 0), measured=measured)
     table = run("models").stdout.decode()
     assert "quality factor 5 to 95" in table

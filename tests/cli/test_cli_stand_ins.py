@@ -11,7 +11,8 @@ import tifffile
 from cli_runs import write_image, write_tiny_enlarger
 
 import restorekit
-from restorekit.zoo import catalogue, load_weights, save_weights
+from restorekit.zoo import load_weights, save_weights
+from restorekit.zoo import selection as catalogue
 
 ENLARGER = "superres-color-enlarger"
 
@@ -30,7 +31,7 @@ def installed(tmp_path, monkeypatch, weights_folder):
         save_weights(folder / f"{card.name}.safetensors", others, card)
     write_tiny_enlarger(folder / f"{ENLARGER}-4.safetensors", f"{ENLARGER}-4", (4.0, 4.0), blocks=1)
     monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
-    monkeypatch.setitem(catalogue._STAND_INS, ("denoise", 1), ("denoise-gray-faint", "denoise-gray-unet"))
+    monkeypatch.setitem(catalogue._SPECIALISTS, ("denoise", 1), ("denoise-gray-faint", "denoise-gray-unet"))
     return folder
 
 

@@ -8,8 +8,8 @@ from skimage import data
 
 from restorekit.errors import MissingExtraError, UsageError
 from restorekit.evaluate import BASELINES, baseline
-from restorekit.metrics import psnr
-from restorekit.noise import add_gaussian_noise
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.noise import add_gaussian_noise
 
 CROPS = {
     "grey": data.camera()[100:190, 180:280].astype(np.float32) / 255,

@@ -10,7 +10,7 @@ from restorekit.errors import DatasetError, UnsupportedImageError
 from restorekit.evaluate import CropSettings, Level, evaluate_methods
 from restorekit.evaluate.report import render_report
 from restorekit.image import read_picture
-from restorekit.metrics import psnr
+from restorekit.numerics.metrics import psnr
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from skimage import data
 from restorekit.errors import UsageError
 from restorekit.evaluate import DEBLOCK_BASELINES, JpegCompression, deblock_baseline, evaluate_methods
 from restorekit.image import Metadata, Picture, recompress
-from restorekit.metrics import psnr
+from restorekit.numerics.metrics import psnr
 
 
 def test_grey_and_colour_are_measured_on_luma(folder: Path) -> None:

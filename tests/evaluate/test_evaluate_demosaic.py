@@ -7,8 +7,9 @@ from skimage import data
 from restorekit.errors import MissingExtraError, UnsupportedImageError, UsageError
 from restorekit.evaluate import DEMOSAICKERS, BayerMosaic, demosaicker
 from restorekit.image import Metadata, Picture
-from restorekit.metrics import psnr
-from restorekit.physics.mosaic import BayerPattern, bayer_mask
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.mosaic import bayer_mask
+from restorekit.types import BayerPattern
 
 CLEAN = data.astronaut()[80:150, 170:251].astype(np.float32) / 255
 RGGB = BayerPattern.RGGB

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from restorekit.display.detail import most_detailed_window, to_8_bits
 from restorekit.errors import DatasetError, UsageError
 from restorekit.evaluate import CropSettings, GaussianNoise, baseline, evaluate_methods
-from restorekit.evaluate.crops import CropKeeper
-from restorekit.evaluate.result import Crop, Level
+from restorekit.evaluate.benchmark import CropKeeper
+from restorekit.evaluate.results import Crop, Level
 from restorekit.image import read_picture
-from restorekit.metrics import psnr, ssim
+from restorekit.numerics.metrics import psnr, ssim
+from restorekit.pages.figures import most_detailed_window, to_8_bits
 
 LEVELS = (15 / 255, 50 / 255)
 SHOWN = (Level(15.0, "sigma 15"), Level(50.0, "sigma 50"))

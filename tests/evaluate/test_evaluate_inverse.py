@@ -8,8 +8,8 @@ from skimage import data
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.evaluate import BicubicDownsampling, GaussianBlur, deblur_baseline, enlarger, evaluate_methods
 from restorekit.image import Metadata, Picture
-from restorekit.metrics import psnr
-from restorekit.physics.kernels import gaussian_kernel
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.blur import gaussian_kernel
 
 KERNEL = gaussian_kernel(2)
 NOISE = 2.55 / 255

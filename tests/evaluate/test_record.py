@@ -6,7 +6,7 @@ import pytest
 from restorekit.errors import UsageError
 from restorekit.evaluate import record_measurements
 from restorekit.models import settings_json
-from restorekit.zoo import Measurement, ModelCard, load_weights, save_weights
+from restorekit.zoo import CardFigure, ModelCard, load_weights, save_weights
 from tests.tiny import tiny_network
 
 
@@ -29,7 +29,7 @@ def weights(tmp_path: Path) -> Path:
         steps=1,
         package_version="0",
         licence="BSD-3-Clause",
-        measured=(Measurement("set12", 25, "best", 1.0), Measurement("bsd68", 25, "best", 2.0, 0.1)),
+        measured=(CardFigure("set12", 25, "best", 1.0), CardFigure("bsd68", 25, "best", 2.0, 0.1)),
     )
     save_weights(tmp_path / "tiny.safetensors", network.state_dict(), card)
     return tmp_path / "tiny.safetensors"
@@ -51,9 +51,9 @@ def test_new_figures_replace_old_ones_of_the_same_kind_and_no_others(weights: Pa
     record_measurements(weights, evaluation(tmp_path, "tiny (best)"))
     card, after = load_weights(weights)
     assert card.measured == (
-        Measurement("bsd68", 15, "best", 31.0, 0.9),
-        Measurement("bsd68", 25, "best", 28.7654, 0.8123),
-        Measurement("set12", 25, "best", 1.0),
+        CardFigure("bsd68", 15, "best", 31.0, 0.9),
+        CardFigure("bsd68", 25, "best", 28.7654, 0.8123),
+        CardFigure("set12", 25, "best", 1.0),
     )
     assert all(after[name].equal(tensor) for name, tensor in before.items())
 
@@ -72,7 +72,7 @@ def test_evaluations_of_the_first_version_tell_the_level_by_the_axis_alone(weigh
     path = tmp_path / "old.json"
     results = [{"method": "tiny (best)", "sigma": 15, "psnr": 31.0, "ssim": 0.9}]
     path.write_text(json.dumps({"task": "denoise", "axis": "sigma", "dataset": "bsd68", "results": results}))
-    assert Measurement("bsd68", 15, "best", 31.0, 0.9) in record_measurements(weights, path).measured
+    assert CardFigure("bsd68", 15, "best", 31.0, 0.9) in record_measurements(weights, path).measured
 
 
 def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> No
         for pattern in ("rggb", "bggr")
     ]
     path.write_text(json.dumps({"task": "denoise", "axis": "pattern", "dataset": "kodak", "results": results[:1]}))
-    assert Measurement("kodak", 0.0, "fast", 40.0, 0.9) in record_measurements(weights, path).measured
+    assert CardFigure("kodak", 0.0, "fast", 40.0, 0.9) in record_measurements(weights, path).measured
     before = weights.read_bytes()
     path.write_text(json.dumps({"task": "denoise", "axis": "pattern", "dataset": "kodak", "results": results}))
     with pytest.raises(UsageError, match="several patterns, which a card cannot tell apart"):

@@ -8,9 +8,9 @@ from skimage import data
 
 from restorekit.errors import MissingExtraError
 from restorekit.evaluate.sigpy_recon import sigpy_recon
-from restorekit.metrics import psnr
-from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
-from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling
+from restorekit.types import SamplingPattern
 
 NAMES = ("sigpy-tv", "sigpy-wavelet")
 
@@ -22,7 +22,9 @@ def test_they_beat_zero_filling(name, real):
     x = 3 * torch.from_numpy(data.shepp_logan_phantom()[::8, 2:-2:8].copy()).float()[None, None]
     if not real:
         x = torch.cat((x, -0.5 * x), 1)
-    physics = (SampledFourierOfReal if real else SampledFourier)(Sampling(Pattern.RADIAL, 0.4).mask(*x.shape[2:], 0))
+    physics = (SampledFourierOfReal if real else SampledFourier)(
+        Sampling(SamplingPattern.RADIAL, 0.4).mask(*x.shape[2:], 0)
+    )
     y = physics.A(x)
     estimate = sigpy_recon(name, 0.0)(physics, y)
     assert (estimate.shape, estimate.dtype) == (x.shape, torch.float32)

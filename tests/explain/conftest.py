@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from restorekit.explain.trajectory import follow
+from restorekit.explain.trace import follow
 from restorekit.models import SparseCoding
 from tests.tiny import tiny_network
 
@@ -13,7 +13,7 @@ from tests.tiny import tiny_network
 def nonlocal_network(channels):
     """Some of every knob: gains, feedback, similar patches."""
     local = tiny_network(channels)
-    settings = replace(local.settings, prior="group", refresh=(1, 2), peers=5, feedback=True, gains=True)
+    settings = replace(local.settings, prior="group", refresh=(1, 2), neighbours=5, feedback=True, gains=True)
     network = SparseCoding(settings)
     network.load_state_dict(local.state_dict(), strict=False)
     with torch.no_grad():

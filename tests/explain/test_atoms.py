@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from restorekit.explain.atoms import as_patch, draw_dictionary, order_of_atoms, terms_of
-from restorekit.explain.similar import own_share, peers_of
+from restorekit.explain.figures import as_patch, draw_dictionary, order_of_atoms, terms_of
+from restorekit.explain.trace import neighbours_of, own_share
 from tests.tiny import tiny_network
 
 
@@ -20,11 +20,11 @@ def test_a_patch_is_its_mean_and_the_sum_of_its_atoms(network, trajectory):
 
 
 def test_what_a_patch_and_its_peers_count_sums_to_one(network, trajectory):
-    peers = peers_of(trajectory, 3)
-    assert np.isclose(own_share(trajectory, 3) + sum(peer.share for peer in peers), 1)
-    assert len(peers) == len({peer.index for peer in peers}) == (5 if network.settings.peers else 0)
-    assert 3 not in {peer.index for peer in peers}
-    assert [peer.share for peer in peers] == sorted((peer.share for peer in peers), reverse=True)
+    neighbours = neighbours_of(trajectory, 3)
+    assert np.isclose(own_share(trajectory, 3) + sum(peer.share for peer in neighbours), 1)
+    assert len(neighbours) == len({peer.index for peer in neighbours}) == (5 if network.settings.neighbours else 0)
+    assert 3 not in {peer.index for peer in neighbours}
+    assert [peer.share for peer in neighbours] == sorted((peer.share for peer in neighbours), reverse=True)
 
 
 def test_every_atom_is_drawn_from_coarse_to_fine():

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from restorekit.explain.drawing import MAGMA, VIRIDIS, at_centres, coloured, draw_frame
-from restorekit.explain.scales import curve, round_up
+from restorekit.explain.figures import MAGMA, VIRIDIS, at_centres, coloured, curve, draw_frame, round_up
 
 
 def test_colours_reach_from_nought_to_the_top():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restorekit.explain.maps import atom_counts, errors_where_unsure, patch_spread, without_grid
+from restorekit.explain.trace import atom_counts, errors_where_unsure, patch_spread, without_grid
 
 
 def test_the_spread_is_the_standard_deviation_over_the_patches_of_a_pixel(trajectory):

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from restorekit.errors import UsageError
-from restorekit.explain.trajectory import LARGEST_WINDOW, Region, follow, region_around
-from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate
+from restorekit.explain.trace import LARGEST_WINDOW, Region, follow, region_around
+from restorekit.physics.mosaic import bayer_mask, interpolate
+from restorekit.types import BayerPattern
 from tests.tiny import tiny_network
 
 

@@ -4,12 +4,17 @@ import pytest
 import torch
 
 from restorekit.errors import WeightsError
-from restorekit.models.cs_network import k_space_recording
-from restorekit.models.cs_sc import CsSparseCoding, CsSparseCodingSettings
-from restorekit.models.cs_tv import CsTv, CsTvSettings
-from restorekit.models.cs_unet import CsUNet, CsUNetSettings
-from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal
-from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.models.kspace import (
+    CsSparseCoding,
+    CsSparseCodingSettings,
+    CsTv,
+    CsTvSettings,
+    CsUNet,
+    CsUNetSettings,
+    kspace_measurement,
+)
+from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling
+from restorekit.types import SamplingPattern
 from tests.tiny import tiny_network
 
 KNOTS = (0.01, 0.03)
@@ -21,7 +26,7 @@ def cs_tv() -> CsTv:
 
 def cs_sc(variance: bool = True) -> CsSparseCoding:
     network = CsSparseCoding(CsSparseCodingSettings(2, 5, 16, 3, KNOTS, variance))
-    assert network.adopt(tiny_network())
+    assert network.load_compatible_weights(tiny_network())
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         network.momentum.copy_(torch.tensor([0.0, 0.2, -0.3]))
@@ -45,19 +50,19 @@ NETWORKS = pytest.mark.parametrize(
 )
 
 
-def recording(height=12, width=14, channels=2, pattern=Pattern.RANDOM, share=0.4, noise=0.0, batch=2):
+def measurement(height=12, width=14, channels=2, pattern=SamplingPattern.RANDOM, share=0.4, noise=0.0, batch=2):
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(batch, channels, height, width, generator=generator, dtype=torch.float64)
     mask = Sampling(pattern, share).mask(height, width)
     physics = SampledFourierOfReal(mask) if channels == 1 else SampledFourier(mask)
     y = physics.observe(images, noise, generator)
-    return physics, y, k_space_recording(physics, y, torch.full((batch,), noise, dtype=y.dtype))
+    return physics, y, kspace_measurement(physics, y, torch.full((batch,), noise, dtype=y.dtype))
 
 
 @NETWORKS
 def test_gradients_agree_with_finite_differences(make):
     network = make().double()
-    _, _, recorded = recording(6, 7, batch=1, noise=0.05)
+    _, _, recorded = measurement(6, 7, batch=1, noise=0.05)
     names = [name for name, _ in network.named_parameters()]
 
     def reconstructed(*values):
@@ -72,7 +77,7 @@ def test_what_was_measured_is_kept(make):
     network = make().double().requires_grad_(False)
     network.log_error.fill_(8.0)  # Estimates that may be far off, so that the samples alone count.
     for channels in (1, 2):
-        physics, y, recorded = recording(channels=channels, share=0.5)
+        physics, y, recorded = measurement(channels=channels, share=0.5)
         assert physics.A_adjoint(physics.A(network(recorded)) - y).abs().max() < 1e-8
 
 
@@ -80,16 +85,16 @@ def test_what_was_measured_is_kept(make):
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_any_scale_will_do(make, scale):
     network = make().double().requires_grad_(False)
-    physics, y, recorded = recording(noise=0.02)
-    scaled = k_space_recording(physics, scale * y, scale * recorded.noise)
+    physics, y, recorded = measurement(noise=0.02)
+    scaled = kspace_measurement(physics, scale * y, scale * recorded.noise)
     assert torch.allclose(network(scaled) / scale, network(recorded), atol=1e-9)
 
 
 @NETWORKS
 def test_nothing_measured_but_zeros_gives_zeros(make):
-    physics, y, recorded = recording()
+    physics, y, recorded = measurement()
     network = make().double().requires_grad_(False)
-    assert not network(k_space_recording(physics, 0 * y, recorded.noise)).any()
+    assert not network.reconstruct(kspace_measurement(physics, 0 * y, recorded.noise)).any()
 
 
 @NETWORKS
@@ -97,14 +102,14 @@ def test_nothing_measured_but_zeros_gives_zeros(make):
 @pytest.mark.parametrize("stride", [1, 3])
 def test_images_of_any_size(make, height, width, stride):
     network = make().double().requires_grad_(False)
-    physics, y, recorded = recording(height, width, pattern=Pattern.RADIAL, share=1.0)
+    physics, y, recorded = measurement(height, width, pattern=SamplingPattern.RADIAL, share=1.0)
     assert torch.allclose(network(recorded, stride), physics.A_adjoint(y), atol=0.02)
 
 
 @NETWORKS
 def test_overwriting_changes_nothing_but_the_speed(make):
     network = make().double()
-    _, _, recorded = recording(37, 41)
+    _, _, recorded = measurement(37, 41)
     plain = network(recorded).detach()
     with torch.no_grad():
         assert torch.allclose(network(recorded), plain)
@@ -113,36 +118,36 @@ def test_overwriting_changes_nothing_but_the_speed(make):
 @pytest.mark.parametrize("make", [cs_tv, cs_sc, lambda: cs_sc(variance=False)])
 def test_a_periodic_image_may_begin_anywhere(make):
     network = make().double().requires_grad_(False)
-    physics, y, recorded = recording()
+    physics, y, recorded = measurement()
     moved = physics.A(physics.A_adjoint(y).roll((3, 5), (2, 3)))
-    again = k_space_recording(physics, moved, recorded.noise)
+    again = kspace_measurement(physics, moved, recorded.noise)
     assert torch.allclose(network(again), network(recorded).roll((3, 5), (2, 3)), atol=1e-9)
 
 
 def test_real_and_imaginary_part_are_coded_as_two_images():
     network = cs_sc().double().requires_grad_(False)
-    _, y, recorded = recording(16, 16, pattern=Pattern.RADIAL, batch=1)
+    _, y, recorded = measurement(16, 16, pattern=SamplingPattern.RADIAL, batch=1)
     mask = recorded.physics.spectrum
     symmetric = mask | mask.flip((0, 1)).roll((1, 1), (0, 1))
     real = recorded.start[:, :1]
     complex_, of_real = SampledFourier(symmetric), SampledFourierOfReal(symmetric)
     noise = torch.zeros(1, dtype=y.dtype)
-    both = network(k_space_recording(complex_, complex_.A(torch.cat([real, 0 * real], 1)), noise))
-    alone = network(k_space_recording(of_real, of_real.A(real), noise))
+    both = network.reconstruct(kspace_measurement(complex_, complex_.A(torch.cat([real, 0 * real], 1)), noise))
+    alone = network.reconstruct(kspace_measurement(of_real, of_real.A(real), noise))
     assert torch.allclose(both[:, :1], alone)
     assert both[:, 1:].abs().max() < 1e-12
 
 
 def test_every_patch_asked_of_a_unet_is_the_mean_over_turns():
     network = cs_unet().double().requires_grad_(False)
-    physics, y, _ = recording(16, 16, share=0.5, batch=1)
+    physics, y, _ = measurement(16, 16, share=0.5, batch=1)
     image, noise = physics.A_adjoint(y), torch.zeros(1, dtype=y.dtype)
     symmetric = SampledFourier(physics.spectrum & physics.spectrum.T)
     straight, across = (
-        network(k_space_recording(symmetric, symmetric.A(part), noise), 1) for part in (image, image.mT)
+        network.reconstruct(kspace_measurement(symmetric, symmetric.A(part), noise), 1) for part in (image, image.mT)
     )
     assert torch.allclose(straight, across.mT, atol=1e-9)
-    assert not torch.allclose(straight, network(k_space_recording(symmetric, symmetric.A(image), noise), 2))
+    assert not torch.allclose(straight, network.reconstruct(kspace_measurement(symmetric, symmetric.A(image), noise), 2))
 
 
 def test_a_unet_takes_images_to_go_on_periodically():
@@ -169,16 +174,16 @@ def test_each_image_is_denoised_at_its_own_noise_and_each_part_by_itself():
 def test_a_unet_begins_from_a_denoiser():
     network = CsUNet(CsUNetSettings(2, 3, KNOTS, (4, 6), 1))
     denoiser = cs_unet().denoiser
-    assert network.adopt(denoiser)
+    assert network.load_compatible_weights(denoiser)
     assert torch.equal(network.denoiser.tail.weight, denoiser.tail.weight)
-    assert network.adopt(cs_unet())
-    assert not network.adopt(tiny_network())
+    assert network.load_compatible_weights(cs_unet())
+    assert not network.load_compatible_weights(tiny_network())
 
 
 def test_a_denoiser_of_other_patches_is_no_start():
     network = CsSparseCoding(CsSparseCodingSettings(2, 7, 16, 3, KNOTS))
-    assert not network.adopt(tiny_network())
-    assert not network.adopt(cs_sc())
+    assert not network.load_compatible_weights(tiny_network())
+    assert not network.load_compatible_weights(cs_sc())
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"knots": [0]}, {"widths": []}, {"blocks": 0}, {"odd": 1}])

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 
 from restorekit import zoo
 from restorekit.errors import ModelMismatchError, WeightsError
+from restorekit.inference.runner import RunSettings, restore_batch
 from restorekit.models.unet import UNet, UNetSettings
-from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate
-from restorekit.restore.engine import Quality, RunSettings, restore_batch
+from restorekit.physics.mosaic import bayer_mask, interpolate
+from restorekit.types import BayerPattern, Quality
 
 SETTINGS = UNetSettings(channels=3, widths=(8, 12, 16), blocks=1)
 
@@ -160,7 +161,7 @@ def mosaics(network):
         mask = bayer_mask(32, 48, pattern).permute(2, 0, 1)[None]
         cases.append((interpolate((image * mask).sum(1, keepdim=True), pattern), mask))
     made = UNet(replace(SETTINGS, mosaic=True)).eval().requires_grad_(False)
-    assert made.adopt(network)
+    assert made.load_compatible_weights(network)
     return made, cases
 
 
@@ -231,19 +232,19 @@ def test_settings_that_make_no_network(change):
 
 def test_one_for_grey_begins_as_one_for_colour_given_three_equal_colours(network):
     grey = UNet(replace(SETTINGS, channels=1))
-    assert grey.adopt(network)
+    assert grey.load_compatible_weights(network)
     image, level = randn(1, 1, 24, 32), torch.full((1,), 0.1)
     expected = estimate(network, image.expand(-1, 3, -1, -1), level).mean(1, keepdim=True)
     torch.testing.assert_close(estimate(grey, image, level), expected, rtol=1e-4, atol=1e-4)
-    assert not network.adopt(grey)
-    assert not UNet(replace(SETTINGS, channels=1, widths=(8, 12, 20))).adopt(network)
+    assert not network.load_compatible_weights(grey)
+    assert not UNet(replace(SETTINGS, channels=1, widths=(8, 12, 20))).load_compatible_weights(network)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_deeper_network_begins_where_a_shallower_one_ended(network, channels):
     same, deep = (UNet(replace(SETTINGS, channels=channels, blocks=blocks)) for blocks in (1, 2))
-    assert same.adopt(network)
-    assert deep.adopt(network)
+    assert same.load_compatible_weights(network)
+    assert deep.load_compatible_weights(network)
     image, level = randn(1, channels, 24, 32), torch.full((1,), 0.1)
     torch.testing.assert_close(estimate(deep, image, level), estimate(same, image, level))
-    assert not same.adopt(deep)
+    assert not same.load_compatible_weights(deep)

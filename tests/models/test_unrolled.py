@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from restorekit.errors import WeightsError
-from restorekit.models import Recording, build, settings_json
+from restorekit.models import Measurement, build, settings_json
 from restorekit.models.unrolled import UnrolledADMM
-from restorekit.physics.blur import CircularBlur
-from restorekit.physics.kernels import gaussian_kernel
+from restorekit.physics.blur import CircularBlur, gaussian_kernel
 from restorekit.solvers.admm import admm
 from tests.tiny import tiny_network
 
@@ -32,22 +31,22 @@ def settings(mode: str = "explicit", dual: bool = True, **changes: object) -> di
 def network(mode: str = "explicit", dual: bool = True, iterations: int = 3) -> UnrolledADMM:
     made = build("unrolled-admm", settings(mode, dual, iterations=iterations))
     assert isinstance(made, UnrolledADMM)
-    assert made.adopt(tiny_network())
+    assert made.load_compatible_weights(tiny_network())
     return made
 
 
-def recording() -> tuple[Recording, torch.Tensor]:
+def measurement() -> tuple[Measurement, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand(2, 1, 3, 3, generator=generator).repeat_interleave(8, 2).repeat_interleave(8, 3)[..., :23, :23]
     physics = CircularBlur(gaussian_kernel(0.7))
     y = physics.A(clean) + NOISE[:, None, None, None] * torch.randn(clean.shape, generator=generator)
-    return Recording(physics, y, y, NOISE, NOISE), clean
+    return Measurement(y, y, NOISE, NOISE, physics), clean
 
 
 @pytest.mark.parametrize("dual", [True, False])
 @torch.no_grad()
 def test_explicit_steps_are_those_of_the_solver(dual: bool) -> None:
-    unrolled, (given, _) = network(dual=dual), recording()
+    unrolled, (given, _) = network(dual=dual), measurement()
     # Steps that differ, and levels that differ by image.
     unrolled.log_sigma.add_(0.3 * torch.randn(unrolled.log_sigma.shape, generator=torch.Generator().manual_seed(1)))
     schedule = unrolled.schedule(NOISE)
@@ -75,7 +74,7 @@ def test_it_starts_as_plug_and_play_at_each_knot() -> None:
 
 @pytest.mark.parametrize("mode", ["explicit", "deq", "jfb", "suppa"])
 def test_what_each_mode_learns(mode: str) -> None:
-    unrolled, (given, clean) = network(mode, iterations=8), recording()
+    unrolled, (given, clean) = network(mode, iterations=8), measurement()
     unrolled.requires_grad_(True)
     if mode in ("jfb", "suppa"):
         unrolled.log_rho.requires_grad_(False)
@@ -91,7 +90,7 @@ def test_what_each_mode_learns(mode: str) -> None:
 def test_the_settings_make_it_again() -> None:
     first = network("suppa")
     again = build(*settings_json(first))
-    assert again.adopt(first)
+    assert again.load_compatible_weights(first)
     assert settings_json(again) == settings_json(first)
 
 
@@ -100,11 +99,11 @@ def test_a_longer_network_begins_with_the_steps_of_a_shorter_one() -> None:
     short, long = network(iterations=1), network(iterations=3)
     short.log_sigma.add_(0.1)
     untouched = long.log_sigma[:, 1:].clone()
-    assert long.adopt(short)
+    assert long.load_compatible_weights(short)
     torch.testing.assert_close(long.log_sigma[:, :1], short.log_sigma)
     torch.testing.assert_close(long.log_sigma[:, 1:], untouched)
     other = build("unrolled-admm", settings(knots=[0.01, 0.06]))
-    assert not other.adopt(short)
+    assert not other.load_compatible_weights(short)
 
 
 @pytest.mark.parametrize(

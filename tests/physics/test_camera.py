@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from restorekit.physics.camera import balance_white, camera_to_srgb, decode_srgb, encode_srgb
-from restorekit.physics.mosaic import BayerPattern, bayer_mask
+from restorekit.physics.mosaic import bayer_mask
+from restorekit.types import BayerPattern
 
 
 def test_the_curve_of_srgb_and_its_inverse():

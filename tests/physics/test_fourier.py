@@ -5,8 +5,8 @@ import torch
 from operator_checks import check_operator
 
 from restorekit.errors import UsageError
-from restorekit.physics.fourier import SampledFourier, SampledFourierOfReal, channels_of, complex_of
-from restorekit.physics.sampling import Pattern, Sampling
+from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling, channels_of, complex_of
+from restorekit.types import SamplingPattern
 
 SIZES = [(8, 8), (7, 10), (9, 5), (1, 6)]
 
@@ -42,7 +42,7 @@ def test_k_space_is_numpys():
 @pytest.mark.parametrize("operator", [SampledFourier, SampledFourierOfReal])
 def test_a_small_weight_of_the_prior_keeps_float32_exact(operator):
     generator = torch.Generator().manual_seed(0)
-    mask = Sampling(Pattern.RANDOM, 0.3).mask(64, 64)
+    mask = Sampling(SamplingPattern.RANDOM, 0.3).mask(64, 64)
     physics = operator(mask)
     x = torch.rand(1, 1 if operator is SampledFourierOfReal else 2, 64, 64, generator=generator)
     z = x + 0.1 * torch.randn(x.shape, generator=generator)

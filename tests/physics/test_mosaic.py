@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from restorekit.physics.mosaic import BayerPattern, bayer_mask, interpolate, mirror, mosaic, reconcile, spread
+from restorekit.physics.mosaic import bayer_mask, interpolate, mirror, mosaic, reconcile, spread
+from restorekit.types import BayerPattern
 
 PATTERNS = list(BayerPattern)
 SIZES = [(8, 8), (7, 9), (1, 1), (1, 6), (5, 1), (2, 3)]

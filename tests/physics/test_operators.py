@@ -8,10 +8,11 @@ from scipy.ndimage import convolve
 from torch.nn.functional import interpolate
 
 from restorekit.errors import UsageError
+from restorekit.physics.base import Identity, Masked
 from restorekit.physics.blur import CircularBlur, CroppedBlur
 from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_decimation
-from restorekit.physics.linear import Identity, Masked
-from restorekit.physics.mosaic import BayerPattern, bayer_mask, mosaic
+from restorekit.physics.mosaic import bayer_mask, mosaic
+from restorekit.types import BayerPattern
 
 
 def kernel(height, width):

@@ -3,8 +3,14 @@ import torch
 
 from restorekit.priors.centralised import centralised_threshold
 from restorekit.priors.group import group_threshold
-from restorekit.priors.similar_patches import SimilarPatches
-from restorekit.priors.similarity import SMALL, Grid, average_over_similar, find_similar, squared_distances
+from restorekit.priors.neighbours import (
+    SMALL,
+    Grid,
+    Neighbours,
+    average_over_neighbours,
+    find_neighbours,
+    squared_distances,
+)
 from restorekit.priors.sparse import soft_threshold
 
 
@@ -55,20 +61,20 @@ def test_without_a_share_the_group_threshold_is_soft() -> None:
 def test_peers_are_others_within_the_window(rows: int, cols: int, stride: int) -> None:
     torch.manual_seed(0)
     count = rows * cols
-    peers = find_similar(torch.randn(1, count, 3), Grid(rows, cols, stride), 8)[0]
-    assert peers.shape == (count, min(8, count - 1))
+    neighbours = find_neighbours(torch.randn(1, count, 3), Grid(rows, cols, stride), 8)[0]
+    assert neighbours.shape == (count, min(8, count - 1))
     if count > SMALL:
-        across = (peers % cols - torch.arange(count)[:, None] % cols).abs() * stride
+        across = (neighbours % cols - torch.arange(count)[:, None] % cols).abs() * stride
         assert int(across.max()) <= 24 + 16 * stride
     if rows > 1:
-        assert not (peers == torch.arange(count)[:, None]).any()
+        assert not (neighbours == torch.arange(count)[:, None]).any()
 
 
 def test_peers_are_much_nearer_than_others() -> None:
     torch.manual_seed(0)
     features = torch.randn(1, 900, 2)
-    peers = find_similar(features, Grid(30, 30, 2), 24)
-    distances = squared_distances(features, peers)
+    neighbours = find_neighbours(features, Grid(30, 30, 2), 24)
+    distances = squared_distances(features, neighbours)
     nearest = torch.cdist(features, features).square()[0].sort(1).values[:, 1:25]
     assert float(distances.mean()) < 3 * float(nearest.mean())
     assert float(distances.mean()) < 0.1 * 4
@@ -77,18 +83,18 @@ def test_peers_are_much_nearer_than_others() -> None:
 def test_dense_and_sparse_averages_and_distances_agree() -> None:
     torch.manual_seed(0)
     features, values = torch.randn(2, 60, 5), torch.randn(2, 60, 4)
-    peers = torch.stack([torch.stack([torch.randperm(60)[:12] for _ in range(60)]) for _ in range(2)])
+    neighbours = torch.stack([torch.stack([torch.randperm(60)[:12] for _ in range(60)]) for _ in range(2)])
     weights = torch.rand(2, 60, 12)
-    dense = squared_distances(features, peers), average_over_similar(values, peers, weights)
+    dense = squared_distances(features, neighbours), average_over_neighbours(values, neighbours, weights)
     with torch.no_grad():
-        sparse = squared_distances(features, peers), average_over_similar(values, peers, weights)
+        sparse = squared_distances(features, neighbours), average_over_neighbours(values, neighbours, weights)
     for one, other in zip(dense, sparse, strict=True):
         assert torch.allclose(one, other, atol=1e-4)
 
 
 def test_with_every_neighbour_kept_it_is_the_papers_dense_similarity() -> None:
     torch.manual_seed(0)
-    similar = SimilarPatches(dimension=6, peers=29, refreshes=1, knots=(0.1,))
+    similar = Neighbours(dimension=6, neighbours=29, refreshes=1, knots=(0.1,))
     patches, values, sigma = torch.randn(1, 30, 6) / 10, torch.randn(1, 30, 3), torch.tensor([0.1])
     with torch.no_grad():
         found = similar.update(None, patches, sigma, Grid(5, 6, 1), 0)
@@ -101,7 +107,7 @@ def test_with_every_neighbour_kept_it_is_the_papers_dense_similarity() -> None:
 
 def test_similarities_are_averaged_as_they_are_renewed() -> None:
     torch.manual_seed(0)
-    similar = SimilarPatches(dimension=6, peers=5, refreshes=2, knots=(0.1,))
+    similar = Neighbours(dimension=6, neighbours=5, refreshes=2, knots=(0.1,))
     sigma, grid = torch.tensor([0.1]), Grid(5, 6, 1)
     first_patches, later_patches = torch.randn(2, 1, 30, 6) / 10
     with torch.no_grad():
@@ -110,5 +116,5 @@ def test_similarities_are_averaged_as_they_are_renewed() -> None:
         similar.nu[1] = 1e9
         renewed = similar.update(first, later_patches, sigma, grid, 1)
     mixed = torch.lerp(first.values, renewed.values, torch.tensor(1.0).sigmoid())
-    assert torch.equal(later.peers, first.peers)
+    assert torch.equal(later.neighbours, first.neighbours)
     assert torch.allclose(later.values, mixed, atol=1e-6)

@@ -1,7 +1,7 @@
 import torch
 
+from restorekit.numerics.finite_differences import finite_differences, finite_differences_spectra
 from restorekit.priors.total_variation import INERTIA, NEIGHBOURS, SplitVariation, shrunk
-from restorekit.slopes import slopes_of, slopes_spectra
 
 
 def test_shrinking_is_the_prox_of_the_length() -> None:
@@ -23,13 +23,13 @@ def test_a_step_solves_for_the_image_whose_slopes_fit_best() -> None:
     weights = torch.rand(4, 1, 1, 1, 1, generator=generator, dtype=torch.float64)
     threshold = torch.full((1, 1, 1, 1), 0.7, dtype=torch.float64)
     z, after, certainty = SplitVariation(1, (0.1,))(
-        x, dual, slopes_spectra(x, NEIGHBOURS), weights, threshold, torch.tensor(0.9)
+        x, dual, finite_differences_spectra(x, NEIGHBOURS), weights, threshold, torch.tensor(0.9)
     )
-    kept = shrunk(slopes_of(x, NEIGHBOURS) + dual, threshold)
-    assert torch.allclose(after, dual + 0.9 * (slopes_of(x, NEIGHBOURS) - kept))
+    kept = shrunk(finite_differences(x, NEIGHBOURS) + dual, threshold)
+    assert torch.allclose(after, dual + 0.9 * (finite_differences(x, NEIGHBOURS) - kept))
 
     def energy(image: torch.Tensor) -> torch.Tensor:
-        misfit = (weights * (slopes_of(image, NEIGHBOURS) - kept + after).square()).sum()
+        misfit = (weights * (finite_differences(image, NEIGHBOURS) - kept + after).square()).sum()
         return misfit + INERTIA * (image - x).square().sum()
 
     gradient = torch.func.grad(energy)(z)

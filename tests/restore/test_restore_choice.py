@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
-from restorekit.restore import choice
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.engine import Quality
+from restorekit.types import Quality
 from restorekit.zoo import LoadedModel, ModelCard, default_model
+from restorekit.zoo import selection as choice
+from restorekit.zoo.selection import ModelSelection
 from tests.cards import bare_card
 from tests.tiny import tiny_enlarger, tiny_network
 
@@ -31,7 +31,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, LoadedModel]:
 
     monkeypatch.setattr(choice, "find", find)
     monkeypatch.setattr(choice, "load_model", models.__getitem__)
-    monkeypatch.setattr(choice, "stand_ins", lambda task: {})
+    monkeypatch.setattr(choice, "specialists", lambda task: {})
     return models
 
 
@@ -45,14 +45,14 @@ def with_stand_ins(installed: dict[str, LoadedModel], monkeypatch: pytest.Monkey
         installed[model.card.name] = model
     for channels in (1, 3):
         installed[default_model("denoise", channels)] = make_model("general", "denoise", channels)
-    monkeypatch.setattr(choice, "stand_ins", lambda task: cards if task == "denoise" else {})
+    monkeypatch.setattr(choice, "specialists", lambda task: cards if task == "denoise" else {})
     return installed
 
 
 @pytest.mark.parametrize(("task", "channels"), [("demosaic", 3), ("deblock", 1)])
 def test_a_task_with_one_default_goes_by_its_name(installed, task, channels):
     name = default_model(task, channels)
-    models = ModelChoice(task, None)
+    models = ModelSelection(task, None)
     assert (models.name, models.name_at(Quality.BEST), models.note) == (name, f"{name} (best)", "")
     assert models.candidates() == ()
     with pytest.raises(
@@ -65,7 +65,7 @@ def test_a_task_with_one_default_goes_by_its_name(installed, task, channels):
 
 
 def test_what_default_stands_for_is_told_where_it_depends_on_the_picture(installed):
-    models = ModelChoice("denoise", None)
+    models = ModelSelection("denoise", None)
     grey, colour = default_model("denoise", 1), default_model("denoise", 3)
     assert models.name == "default"
     assert models.note == f"default: for grey images {grey}; for colour images {colour}"
@@ -75,24 +75,24 @@ def test_what_default_stands_for_is_told_where_it_depends_on_the_picture(install
 
 def test_a_model_that_was_named_is_the_only_one(installed):
     installed["mine"] = make_model("mine", "deblock", 1)
-    models = ModelChoice("deblock", "mine")
+    models = ModelSelection("deblock", "mine")
     assert (models.name, models.note, models.candidates()) == ("mine", "", (installed["mine"],))
     assert models.fitting(1) is installed["mine"]
-    assert ModelChoice("deblock", installed["mine"]).fitting(1) is installed["mine"]
+    assert ModelSelection("deblock", installed["mine"]).fitting(1) is installed["mine"]
     with pytest.raises(ModelNotFoundError, match="no model is called yours"):
-        ModelChoice("deblock", "yours")
+        ModelSelection("deblock", "yours")
 
 
 def test_models_of_another_task_or_of_no_use_to_it_are_refused():
     sharpener = make_model("mine", "denoise", 3)
     with pytest.raises(ModelMismatchError, match="mine is a model to denoise, not to demosaic; demosaic-color"):
-        ModelChoice("demosaic", sharpener)
+        ModelSelection("demosaic", sharpener)
     with pytest.raises(
         ModelMismatchError, match="mine is for grey images, and to demosaic takes one for colour images"
     ):
-        ModelChoice("demosaic", make_model("mine", "demosaic", 1))
+        ModelSelection("demosaic", make_model("mine", "demosaic", 1))
     with pytest.raises(ModelMismatchError, match="mine is for colour images, and to deblock takes one for grey images"):
-        ModelChoice("deblock", make_model("mine", "deblock", 3))
+        ModelSelection("deblock", make_model("mine", "deblock", 3))
 
 
 @pytest.mark.parametrize(
@@ -110,28 +110,28 @@ def test_models_of_another_task_or_of_no_use_to_it_are_refused():
     ],
 )
 def test_the_default_is_the_model_whose_card_covers_the_level(with_stand_ins, channels, level, name):
-    models = ModelChoice("denoise", None)
+    models = ModelSelection("denoise", None)
     assert models.fitting(channels, level).card.name == name
     assert models.candidates(level)[channels // 2].card.name == name
 
 
 def test_what_is_to_be_explained_has_a_model_with_something_to_show(with_stand_ins):
-    models = ModelChoice("denoise", None, explained=True)
+    models = ModelSelection("denoise", None, explained=True)
     assert models.fitting(1, 15).card.name == "general"
     assert "about" not in models.note
     with pytest.raises(UsageError, match="no atoms"):
-        ModelChoice("denoise", replace(models.fitting(1, 15), network=tiny_enlarger(1)), explained=True)
+        ModelSelection("denoise", replace(models.fitting(1, 15), network=tiny_enlarger(1)), explained=True)
 
 
 def test_a_model_that_was_named_stays_whatever_the_level(with_stand_ins):
-    models = ModelChoice("denoise", default_model("denoise", 1))
+    models = ModelSelection("denoise", default_model("denoise", 1))
     assert models.fitting(1, 15).card.name == "general"
-    assert ModelChoice("denoise", "1-about-15").fitting(1, 40).card.name == "1-about-15"
+    assert ModelSelection("denoise", "1-about-15").fitting(1, 40).card.name == "1-about-15"
 
 
 def test_a_model_for_a_level_serves_where_the_general_one_is_missing(with_stand_ins):
     del with_stand_ins[default_model("denoise", 1)]
-    models = ModelChoice("denoise", None)
+    models = ModelSelection("denoise", None)
     assert models.fitting(1, 15).card.name == "1-about-15"
     with pytest.raises(ModelNotFoundError, match=default_model("denoise", 1)):
         models.fitting(1, 40)
@@ -139,21 +139,21 @@ def test_a_model_for_a_level_serves_where_the_general_one_is_missing(with_stand_
 
 def test_default_is_said_to_stand_for_the_models_of_levels_too(with_stand_ins):
     general = default_model("denoise", 1), default_model("denoise", 3)
-    assert ModelChoice("denoise", None).note == (
+    assert ModelSelection("denoise", None).note == (
         f"default: for grey images 1-about-15 up to 16.5, 1-about-25 up to 27.5, else {general[0]}; "
         f"for colour images 3-about-15 up to 16.5, else {general[1]}"
     )
-    assert "about" not in ModelChoice("deblur", None).note
+    assert "about" not in ModelSelection("deblur", None).note
 
 
 def test_one_default_for_both_kinds_of_picture_takes_both(installed):
     enlarger = make_model("superres-color-enlarger", "superres", 3)
     installed[enlarger.card.name] = enlarger
-    for models in (ModelChoice("superres", None), ModelChoice("superres", enlarger)):
+    for models in (ModelSelection("superres", None), ModelSelection("superres", enlarger)):
         assert models.name == "superres-color-enlarger"
         assert models.fitting(1) is models.fitting(3) is enlarger
     with pytest.raises(ModelMismatchError, match="to superres; superres-color-enlarger would fit"):
-        ModelChoice("superres", make_model("other", "deblur", 3))
+        ModelSelection("superres", make_model("other", "deblur", 3))
 
 
 def test_a_model_at_one_scale_stands_in_for_grey_and_colour(installed, monkeypatch):
@@ -161,24 +161,24 @@ def test_a_model_at_one_scale_stands_in_for_grey_and_colour(installed, monkeypat
     special = make_model("superres-color-enlarger-4", "superres", 3, (4, 4))
     installed |= {model.card.name: model for model in (general, special)}
     cards = {special.card.name: special.card}
-    monkeypatch.setattr(choice, "stand_ins", lambda task: {1: cards, 3: cards})
-    models = ModelChoice("superres", None)
+    monkeypatch.setattr(choice, "specialists", lambda task: {1: cards, 3: cards})
+    models = ModelSelection("superres", None)
     assert models.name == "default"
     assert models.note == "default: superres-color-enlarger-4 at 4, else superres-color-enlarger"
     for channels in (1, 3):
         assert models.fitting(channels, 4) is special
         assert models.fitting(channels, 3) is general
-        assert ModelChoice("superres", special).fitting(channels, 4) is special
+        assert ModelSelection("superres", special).fitting(channels, 4) is special
     assert models.candidates(2) == (general, general)
 
 
 @pytest.mark.parametrize("task", ["deblur", "superres"])
 def test_a_prior_is_a_model_for_all_levels(with_stand_ins, task):
-    assert ModelChoice("deblur", None).fitting(1).card.name == "general"
+    assert ModelSelection("deblur", None).fitting(1).card.name == "general"
     with pytest.raises(
         ModelMismatchError, match=r"1-about-15 was made for noise of sigma 13.5 to 16.5 alone.*; denoise-gray-groupsc"
     ):
-        ModelChoice(task, "1-about-15")
+        ModelSelection(task, "1-about-15")
     faint = make_model("faint", "denoise", 1, (0, 10))
     with pytest.raises(ModelMismatchError, match="has to remove noise from 1 to 50"):
-        ModelChoice(task, faint)
+        ModelSelection(task, faint)

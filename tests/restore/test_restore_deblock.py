@@ -9,15 +9,14 @@ from PIL import Image
 
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture, read_picture
-from restorekit.image.orientation import turn
-from restorekit.metrics import psnr
-from restorekit.physics.jpeg import error_level, rgb_to_ycbcr, ycbcr_to_rgb
+from restorekit.image.picture import turn
+from restorekit.inference.runner import RunReport, RunSettings
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.jpeg import enlarge_guided, error_level, rgb_to_ycbcr, shrink, stored_samples, ycbcr_to_rgb
 from restorekit.restore import deblock
-from restorekit.restore.choice import ModelChoice
-from restorekit.restore.chroma import enlarge_guided, shrink, stored_samples
 from restorekit.restore.deblock import TASK, Deblock, DeblockArray
-from restorekit.restore.engine import RunReport, RunSettings
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 from tests.cards import bare_card
 
 CARD = bare_card("tiny", "deblock", 1, (5.0, 95.0))
@@ -38,7 +37,7 @@ def planes(monkeypatch):
 
 def operation(quality_factor=None):
     model = LoadedModel(CARD, network=None, path=Path("tiny"))
-    return Deblock(quality_factor, ModelChoice(TASK, model), RunSettings())
+    return Deblock(quality_factor, ModelSelection(TASK, model), RunSettings())
 
 
 def jpeg(pixels, **options):
@@ -194,6 +193,6 @@ def test_a_jpeg_of_high_quality_keeps_its_colours(planes, subsampling):
 
 @pytest.mark.parametrize("quality", [4, 96])
 def test_an_evaluation_beyond_the_qualities_of_the_model_is_refused(quality):
-    method = DeblockArray(ModelChoice(TASK, LoadedModel(CARD, network=None, path=Path("tiny"))), RunSettings())
+    method = DeblockArray(ModelSelection(TASK, LoadedModel(CARD, network=None, path=Path("tiny"))), RunSettings())
     with pytest.raises(UsageError, match=f"quality factor {quality} is none that tiny was made for; use 5 to 95"):
         method(np.zeros((8, 8), np.float32), quality)

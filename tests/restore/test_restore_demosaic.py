@@ -10,21 +10,22 @@ from skimage import data
 
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.image import Camera, Metadata, Picture, encode_picture, read_picture
-from restorekit.image.orientation import turn
-from restorekit.metrics import psnr
+from restorekit.image.picture import turn
+from restorekit.inference.runner import RunSettings
+from restorekit.numerics.metrics import psnr
 from restorekit.physics.camera import decode_srgb
-from restorekit.physics.mosaic import BayerPattern, mosaic
-from restorekit.restore.choice import ModelChoice
+from restorekit.physics.mosaic import mosaic
 from restorekit.restore.degrade import MakeMosaic
 from restorekit.restore.demosaic import TASK, Demosaic, DemosaicArray, demosaic_array
-from restorekit.restore.engine import RunSettings
+from restorekit.types import BayerPattern
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 from tests.mosaic_network import CARD, Interpolator
 from tests.raw_files import XYZ_TO_SRGB, bayer_dng
 
 RGGB = BayerPattern.RGGB
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-MODELS = ModelChoice(TASK, LoadedModel(CARD, Interpolator(), Path("interpolator")))
+MODELS = ModelSelection(TASK, LoadedModel(CARD, Interpolator(), Path("interpolator")))
 
 
 def operation(pattern=RGGB):
@@ -181,7 +182,7 @@ class Darkener(Interpolator):
 def test_what_was_observed_is_put_back_whatever_the_network_makes_of_it(dtype):
     scale = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
     pixels = (np.random.default_rng(3).random((3, 10)) * scale).astype(dtype)
-    models = ModelChoice(TASK, LoadedModel(CARD, Darkener(), Path("darkener")))
+    models = ModelSelection(TASK, LoadedModel(CARD, Darkener(), Path("darkener")))
     colour = Demosaic(RGGB, models, RunSettings(device="cpu"))(Picture(pixels, Metadata("png"))).picture
     np.testing.assert_array_equal(MakeMosaic(RGGB)(colour).picture.pixels, pixels)
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from restorekit.errors import UsageError
+from restorekit.inference import runner as engine
+from restorekit.inference.runner import RunSettings, restore_array
 from restorekit.models import PatchNetwork
-from restorekit.restore import engine
-from restorekit.restore.engine import RunSettings, restore_array
 from tests.tiny import tiny_network
 
 SETTINGS = RunSettings(device="cpu")

@@ -9,22 +9,21 @@ from skimage import data
 from skimage.transform import rescale
 
 from restorekit.errors import UsageError
-from restorekit.metrics import psnr
-from restorekit.physics.blur import CircularBlur
-from restorekit.physics.kernels import gaussian_kernel, motion_kernel, normalise_kernel
-from restorekit.restore.boundary import Boundary, extend_periodic, fast_size
-from restorekit.restore.choice import PRIOR_TASK, ModelChoice
+from restorekit.inference.plug_and_play import Trajectory, ZooDenoiser, check_noise, noise_of
+from restorekit.inference.runner import RunSettings
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.blur import CircularBlur, gaussian_kernel, motion_kernel, normalise_kernel
+from restorekit.restore.boundary import extend_periodic, fast_size
 from restorekit.restore.deblur import deblur_array
-from restorekit.restore.engine import Quality, RunSettings
-from restorekit.restore.plug_and_play import ZooDenoiser, check_noise, noise_of
 from restorekit.restore.superres import SuperresArray, enlarge_bicubic, shrink_bicubic
-from restorekit.restore.trajectory import Trajectory
 from restorekit.solvers.admm import Splitting
+from restorekit.types import Boundary, Quality
 from restorekit.zoo import load_model
+from restorekit.zoo.selection import PRIOR_TASK, ModelSelection
 
 WEIGHTS = Path(__file__).parents[2] / "weights"
 MODEL = load_model(WEIGHTS / "denoise-gray-sc.safetensors")
-MODELS = ModelChoice(PRIOR_TASK, MODEL)
+MODELS = ModelSelection(PRIOR_TASK, MODEL)
 FAST = RunSettings(Quality.FAST, "cpu")
 
 

@@ -8,17 +8,16 @@ import pytest
 import torch
 
 from restorekit.errors import MemoryExhaustedError, ModelMismatchError, UsageError
-from restorekit.models import Recording, UnrolledADMM, build, settings_json
-from restorekit.physics.blur import CircularBlur
+from restorekit.inference.plug_and_play import check_noise, greatest_noise, plan_for, solve
+from restorekit.inference.runner import RunSettings
+from restorekit.models import Measurement, UnrolledADMM, build, settings_json
+from restorekit.physics.blur import CircularBlur, gaussian_kernel
 from restorekit.physics.decimation import bicubic_error
-from restorekit.physics.kernels import gaussian_kernel
-from restorekit.restore.boundary import Boundary
-from restorekit.restore.choice import ModelChoice
 from restorekit.restore.deblur import DEBLUR_SPLITTING, Deblur, deblur_array
-from restorekit.restore.engine import Quality, RunSettings
-from restorekit.restore.plug_and_play import check_noise, greatest_noise, plan_for, solve
 from restorekit.restore.superres import superres_array, superres_plan
+from restorekit.types import Boundary, Quality
 from restorekit.zoo import LoadedModel
+from restorekit.zoo.selection import ModelSelection
 from tests.cards import bare_card
 from tests.tiny import tiny_enlarger, tiny_network
 
@@ -43,7 +42,7 @@ def model(task: str, mode: str = "explicit", dual: bool = False) -> LoadedModel:
         },
     )
     assert isinstance(network, UnrolledADMM)
-    assert network.adopt(tiny_network())
+    assert network.load_compatible_weights(tiny_network())
     levels = (0.0, 12.0) if task == "deblur" else (2.0, 4.0)
     return LoadedModel(bare_card(f"{task}-tiny", task, 1, levels), network.eval().requires_grad_(False), Path("tiny"))
 
@@ -59,7 +58,7 @@ def test_a_trained_model_gives_what_its_network_does(dual: bool, contrast: float
     trained, blurred = model("deblur", dual=dual), observed(contrast)
     y = torch.from_numpy(blurred)[None, None]
     level = torch.tensor([NOISE])
-    expected = trained.network(Recording(CircularBlur(KERNEL), y, y, level, level), 2, 160)
+    expected = trained.network.reconstruct(Measurement(y, y, level, level, CircularBlur(KERNEL)), 2, 160)
     found, report = deblur_array(blurred, KERNEL, NOISE, trained, SETTINGS, Boundary.CIRCULAR)
     np.testing.assert_allclose(found, expected.clamp(0, 1)[0, 0].numpy(), atol=1e-5)
     assert report.tiles > 0
@@ -77,7 +76,7 @@ def test_the_level_of_enlarging_is_that_of_the_scale() -> None:
 
 
 def test_the_number_of_iterations_is_that_of_training() -> None:
-    models = ModelChoice("deblur", model("deblur"))
+    models = ModelSelection("deblur", model("deblur"))
     Deblur(KERNEL, None, models, SETTINGS, iterations=3)
     with pytest.raises(UsageError, match=r"deblur-tiny was trained for 3 iterations, not 8; name a denoiser"):
         Deblur(KERNEL, None, models, SETTINGS, iterations=8)
@@ -150,14 +149,14 @@ def test_one_repeated_step_stops_where_little_changes() -> None:
 def test_noise_beyond_what_a_model_was_trained_for() -> None:
     assert greatest_noise(model("superres")) == pytest.approx(1 / 255)
     with pytest.raises(UsageError, match=r"from 0 to 12 .* or name a denoiser"):
-        check_noise(13 / 255, ModelChoice("deblur", model("deblur")))
+        check_noise(13 / 255, ModelSelection("deblur", model("deblur")))
 
 
 def test_models_of_another_task_are_refused() -> None:
     with pytest.raises(ModelMismatchError, match="deblur-tiny is a model to deblur, not to superres"):
-        ModelChoice("superres", model("deblur"))
+        ModelSelection("superres", model("deblur"))
     with pytest.raises(ModelMismatchError, match="not to denoise"):
-        ModelChoice("denoise", model("deblur"))
+        ModelSelection("denoise", model("deblur"))
     with pytest.raises(ModelMismatchError, match="restores nothing else"):
         _ = model("deblur").patch_network
 

@@ -9,16 +9,15 @@ import torch
 from skimage import data
 
 from restorekit.errors import MemoryExhaustedError, UsageError
-from restorekit.metrics import psnr
-from restorekit.physics.blur import CircularBlur
-from restorekit.physics.kernels import gaussian_kernel
-from restorekit.restore import windows as windowing
-from restorekit.restore.boundary import Boundary
+from restorekit.inference import windows as windowing
+from restorekit.inference.plug_and_play import Trajectory
+from restorekit.inference.runner import RunReport, RunSettings
+from restorekit.inference.windows import Windows, solve_over_windows
+from restorekit.numerics.metrics import psnr
+from restorekit.physics.blur import CircularBlur, gaussian_kernel
 from restorekit.restore.deblur import DEBLUR_SPLITTING, deblur_array
-from restorekit.restore.engine import Quality, RunReport, RunSettings
 from restorekit.restore.superres import shrink_bicubic, superres_array, superres_plan
-from restorekit.restore.trajectory import Trajectory
-from restorekit.restore.windows import Windows, solve_over_windows
+from restorekit.types import Boundary, Quality
 from restorekit.zoo import LoadedModel, load_model
 from tests.cards import bare_card
 from tests.tiny import tiny_enlarger

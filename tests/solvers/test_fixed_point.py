@@ -2,7 +2,7 @@
 
 import torch
 
-from restorekit.solvers.fixed_point import anderson, repeat
+from restorekit.solvers.differentiation import anderson, repeat
 
 
 def linear_map(eigenvalues, batch=2):

@@ -10,11 +10,9 @@ import torch
 
 from restorekit import train
 from restorekit.errors import DatasetError, TrainingError
-from restorekit.models import Recording, build
-from restorekit.train import batches
-from restorekit.train.batches import Batches, step_generator
-from restorekit.train.data import Split
-from restorekit.train.degradation import Observation
+from restorekit.models import Measurement, build
+from restorekit.train import data as batches
+from restorekit.train.data import Batches, Split, step_generator
 
 CPU = torch.device("cpu")
 
@@ -30,7 +28,7 @@ def batches_of(name: str, rank: int = 0) -> Batches:
     return Batches(recipe, Split(pictures(channels), [], pictures(1)), rank)
 
 
-def tensors(observed: Observation | Recording) -> list[torch.Tensor]:
+def tensors(observed: Measurement) -> list[torch.Tensor]:
     found = vars(observed).values()
     return [value for value in found if isinstance(value, torch.Tensor)]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from restorekit import train, zoo
-from restorekit.train import compiling
+from restorekit.train import process as compiling
 
 RECIPE = """
 name = "tiny-enlarger"

@@ -14,7 +14,7 @@ from restorekit import train, zoo
 from restorekit.errors import DatasetError, MissingExtraError, TrainingError
 from restorekit.models import UnrolledADMM
 from restorekit.physics.decimation import bicubic_error
-from restorekit.train import compiling
+from restorekit.train import process as compiling
 from restorekit.train.blur import BlurSettings
 from restorekit.train.checkpoint import GROUPS, load_checkpoint
 from restorekit.train.data import load_split, random_crops
@@ -154,26 +154,26 @@ def test_networks_and_degradations_go_by_kind(
 def test_blurred_crops_are_what_their_physics_makes_of_them(seed: int) -> None:
     settings = BlurSettings(1, 12, 1.5, 0.8, 3, 15, 0.4, (2.55,))
     clean = torch.rand(3, 1, 40, 40, generator=torch.Generator().manual_seed(0))
-    recording = settings.draw(clean, torch.Generator().manual_seed(seed))
-    assert recording.start is recording.y
-    assert torch.equal(recording.level, recording.noise)
-    rest = (recording.y - recording.physics.A(clean)).std((1, 2, 3))
-    torch.testing.assert_close(rest, recording.noise, rtol=0.1, atol=0)
-    flat = recording.physics.A(torch.ones(1, 1, 40, 40))
+    measurement = settings.draw(clean, torch.Generator().manual_seed(seed))
+    assert measurement.x0 is measurement.y
+    assert torch.equal(measurement.conditioning, measurement.sigma)
+    rest = (measurement.y - measurement.physics.A(clean)).std((1, 2, 3))
+    torch.testing.assert_close(rest, measurement.sigma, rtol=0.1, atol=0)
+    flat = measurement.physics.A(torch.ones(1, 1, 40, 40))
     torch.testing.assert_close(flat, torch.ones_like(flat))
     again = settings.draw(clean, torch.Generator().manual_seed(seed))
-    assert torch.equal(again.y, recording.y)
+    assert torch.equal(again.y, measurement.y)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_small_crops_are_what_their_physics_makes_of_them(scale: int) -> None:
     clean = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    recording = DownsamplingSettings(noise=1, balance=2).at(clean, scale, torch.Generator())
-    assert recording.y.shape[-1] == 48 // scale
-    assert recording.start.shape == clean.shape
-    assert torch.equal(recording.level, torch.full((2,), bicubic_error(scale)))
+    measurement = DownsamplingSettings(noise=1, balance=2).at(clean, scale, torch.Generator())
+    assert measurement.y.shape[-1] == 48 // scale
+    assert measurement.x0.shape == clean.shape
+    assert torch.equal(measurement.conditioning, torch.full((2,), bicubic_error(scale)))
     # Torch repeats the pixels at the border, where the operator goes round.
-    found, expected = (without_border(y, 1) for y in (recording.physics.A(clean), recording.y))
+    found, expected = (without_border(y, 1) for y in (measurement.physics.A(clean), measurement.y))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from restorekit.cli.app import app
-from restorekit.models.cs_network import UNMEASURED_ERROR
+from restorekit.models.kspace import UNMEASURED_ERROR
 from restorekit.train.data import load_split
 from restorekit.train.kspace import KspaceSettings
 from restorekit.zoo import load_model

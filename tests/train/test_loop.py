@@ -13,9 +13,9 @@ import torch
 from restorekit import train, zoo
 from restorekit.errors import DatasetError, TrainingError
 from restorekit.train import checkpoint as checkpoints
-from restorekit.train import compiling
+from restorekit.train import process as compiling
+from restorekit.train.checkpoint import RunningMean, read_log
 from restorekit.train.loop import CHECKPOINT
-from restorekit.train.record import RunningMean, read_log
 
 ROOT = Path(__file__).parents[2]
 

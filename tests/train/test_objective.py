@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from restorekit.train.degradation import Observation
+from restorekit.physics.base import Measurement
 from restorekit.train.objective import NEGLIGIBLE, objective_of
 from restorekit.train.recipe import load_recipe
 from tests.tiny import tiny_network
@@ -21,7 +21,8 @@ def test_the_loss_is_that_of_the_recipe(recipe_file: Path, loss: str) -> None:
     clean = torch.rand(3, 1, 12, 12, generator=generator)
     level = torch.tensor([0.02, 0.1, 0.2])
     noise = torch.randn(clean.shape, generator=generator)
-    observed = Observation(clean + level[:, None, None, None] * noise, level, None)
+    noisy = clean + level[:, None, None, None] * noise
+    observed = Measurement(noisy, noisy, level, level)
     found, errors = objective_of(tiny_network(), recipe)(observed, clean, 1, generator)
     weights = (level * 255 / 25) ** -recipe.degradation.balance
     expected = (weights * errors).mean() if loss == "squared" else (errors + NEGLIGIBLE).log().mean()

@@ -6,7 +6,7 @@ import pytest
 import restorekit
 from restorekit.errors import TrainingError, UsageError
 from restorekit.models import build
-from restorekit.models.cs_network import KspaceNetwork
+from restorekit.models.kspace import KspaceNetwork
 from restorekit.train import load_recipe, recipe_names
 
 
@@ -23,7 +23,9 @@ def test_every_recipe_in_the_package_is_whole(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).warm_start])
 def test_what_a_recipe_begins_from_fits(name: str) -> None:
     recipe = load_recipe(name)
-    assert build(recipe.architecture, recipe.settings).adopt(restorekit.load(recipe.warm_start).network)
+    assert build(recipe.architecture, recipe.settings).load_compatible_weights(
+        restorekit.load(recipe.warm_start).network
+    )
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:

@@ -1,7 +1,6 @@
 import torch
 
-from restorekit.train.muon import orthogonalised
-from restorekit.train.soap import SOAP
+from restorekit.train.optimiser import SOAP, orthogonalised
 
 
 def loss_reached(rate: float, matrices: bool) -> float:

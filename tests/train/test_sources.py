@@ -3,10 +3,9 @@ from pathlib import Path
 import torch
 
 from restorekit.physics.jpeg import error_level
-from restorekit.train.data import Split, random_crops
-from restorekit.train.degradation import Observation
+from restorekit.train.data import Split, draw_batch, needs_chroma, random_crops, sources_of
+from restorekit.physics.base import Measurement
 from restorekit.train.recipe import load_recipe
-from restorekit.train.sources import draw_batch, needs_chroma, sources_of
 
 NOISE = "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n"
 
@@ -23,11 +22,11 @@ def test_a_share_of_the_steps_sees_chroma_at_the_level_of_chroma(recipe_file: Pa
     seen = []
     for _ in range(400):
         clean, observed = draw_batch(sources, recipe, generator)
-        assert isinstance(observed, Observation)
+        assert isinstance(observed, Measurement)
         chroma = bool((clean > 0.5).all())
         assert chroma or bool((clean < 0.5).all())
         levels = torch.tensor([error_level(quality, chroma=chroma) for quality in (20, 21)])
-        assert bool(torch.isin(observed.level, levels).all())
+        assert bool(torch.isin(observed.conditioning, levels).all())
         seen.append(chroma)
     assert 0.2 < sum(seen) / len(seen) < 0.3
 
@@ -42,5 +41,5 @@ def test_one_source_draws_nothing_more_than_its_crops(recipe_file: Path) -> None
     clean, observed = draw_batch(sources, recipe, one)
     expected = random_crops([image], 17, 2, other)
     torch.testing.assert_close(clean, expected)
-    torch.testing.assert_close(observed.images, recipe.degradation.draw(expected, other).images)
+    torch.testing.assert_close(observed.x0, recipe.degradation.draw(expected, other).x0)
     assert torch.equal(one.get_state(), other.get_state())

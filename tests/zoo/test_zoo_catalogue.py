@@ -13,7 +13,6 @@ from restorekit.errors import ModelNotFoundError, UsageError, WeightsError
 from restorekit.models import SparseCoding
 from restorekit.zoo import (
     ShippedModel,
-    catalogue,
     default_model,
     default_models,
     default_of,
@@ -21,8 +20,9 @@ from restorekit.zoo import (
     load_model,
     locate,
     shipped_models,
-    stand_ins,
+    specialists,
 )
+from restorekit.zoo import selection as catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,18 +75,18 @@ def test_shipped_models(shipped: Path) -> None:
 
 
 def test_stand_ins_are_those_that_are_installed(shipped: Path) -> None:
-    assert stand_ins("denoise") == {1: {}, 3: {}}
-    assert stand_ins("deblur") == {}
+    assert specialists("denoise") == {1: {}, 3: {}}
+    assert specialists("deblur") == {}
     narrow = card(name="denoise-gray-unet", level_range=(13.5, 16.5))
     path = write_model(shipped.with_name("denoise-gray-unet.safetensors"), narrow)
-    assert stand_ins("denoise") == {1: {"denoise-gray-unet": narrow}, 3: {}}
+    assert specialists("denoise") == {1: {"denoise-gray-unet": narrow}, 3: {}}
     path.write_bytes(b"")
     with pytest.raises(WeightsError, match=r"denoise-gray-unet\.safetensors: empty"):
-        stand_ins("denoise")
+        specialists("denoise")
 
 
 def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -> None:
-    for channels, cards in stand_ins("denoise").items():
+    for channels, cards in specialists("denoise").items():
         general = load_model(find(default_model("denoise", channels))).card
         for name, special in cards.items():
             assert (special.name, special.task, special.channels) == (name, general.task, channels)
@@ -96,7 +96,7 @@ def test_stand_ins_of_the_checkout_are_for_a_part_of_what_the_default_is_for() -
         widest = [card.level_range for card in cards.values()]
         assert widest == sorted(widest), "the first that covers a level is taken"
     general = load_model(find(default_model("superres", 3))).card
-    for cards in stand_ins("superres").values():
+    for cards in specialists("superres").values():
         (special,) = cards.values()
         assert (special.task, special.channels, special.level_range) == ("superres", general.channels, (4, 4))
         assert general.covers(4)

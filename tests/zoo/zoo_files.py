@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from restorekit.models import SparseCoding, SparseCodingSettings, settings_json
-from restorekit.zoo import Measurement, ModelCard, save_weights
+from restorekit.zoo import CardFigure, ModelCard, save_weights
 
 SETTINGS = SparseCodingSettings(channels=1, patch_size=3, atoms=4, steps=2, knots=(0.0, 0.1), scales=1)
 
@@ -40,7 +40,7 @@ def card(**changes: object) -> ModelCard:
         "steps": 0,
         "package_version": "0.1.0",
         "licence": "BSD-3-Clause",
-        "measured": (Measurement("BSD68", 25.0, "best", 28.57, 0.81), Measurement("BSD68", 8.5, "fast", 33.1)),
+        "measured": (CardFigure("BSD68", 25.0, "best", 28.57, 0.81), CardFigure("BSD68", 8.5, "fast", 33.1)),
     }
     return ModelCard(**{**values, **changes})  # type: ignore[arg-type]
 
