@@ -6,26 +6,34 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from restorekit._version import __version__
 from restorekit.errors import RestorekitError
+from restorekit.tasks import TASKS
 
 if TYPE_CHECKING:
-    from restorekit.api import cs_mri, deblock, deblur, demosaic, denoise, load, superres
-
-_FUNCTIONS = ("cs_mri", "deblock", "deblur", "demosaic", "denoise", "load", "superres")
+    from restorekit.api import load
+    from restorekit.tasks.cs_mri import cs_mri
+    from restorekit.tasks.deblock import deblock
+    from restorekit.tasks.deblur import deblur
+    from restorekit.tasks.demosaic import demosaic
+    from restorekit.tasks.denoise import denoise
+    from restorekit.tasks.superres import superres
 
 __all__ = ["RestorekitError", "__version__", "cs_mri", "deblock", "deblur", "demosaic", "denoise", "load", "superres"]
 
 
 def __getattr__(name: str) -> object:
     # torch takes a second to import; `restorekit --help` should not wait for it.
-    if name in _FUNCTIONS:
-        from restorekit import api
-
-        return getattr(api, name)
-    raise AttributeError(f"module 'restorekit' has no attribute {name!r}")
+    if name == "load":
+        return import_module("restorekit.api").load
+    place = TASKS.get(name.replace("_", "-"))
+    if place is None:
+        raise AttributeError(f"module 'restorekit' has no attribute {name!r}")
+    module = import_module(place.partition(":")[0])
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

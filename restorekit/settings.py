@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 from restorekit.errors import RestorekitError
 
 _T = TypeVar("_T")
@@ -16,7 +14,7 @@ _T = TypeVar("_T")
 class Settings:
     """Base of dataclasses that are read from files: no unknown keys, and no type taken for another."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "arbitrary_types_allowed": True}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True}
 
 
 def read_settings(kind: type[_T], values: Mapping[str, Any], where: str, error: type[RestorekitError]) -> _T:
@@ -31,6 +29,8 @@ def read_settings(kind: type[_T], values: Mapping[str, Any], where: str, error: 
         where: the name of the file or section, for messages.
         error: the class of error to raise, whose message names the first key that is wrong.
     """
+    from pydantic import TypeAdapter, ValidationError  # takes a tenth of a second
+
     try:
         return TypeAdapter(kind).validate_json(json.dumps(values))
     except ValidationError as found:

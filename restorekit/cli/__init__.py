@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 
-from restorekit.cli.interrupts import INTERRUPTED, TERMINATED, Terminated, unwind_on_sigterm
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 some inputs failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM."""
-    unwind_on_sigterm()
+    # SIGTERM unwinds the stack as Ctrl-C does, so that temporary files are removed and checkpoints written.
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         from restorekit.cli.app import run
 
@@ -18,11 +25,15 @@ def main() -> None:
     except KeyboardInterrupt as interrupt:
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
     finally:
-        _let_go_of_stdout()
+        _release_stdout()
 
 
-def _let_go_of_stdout() -> None:
-    """Where nobody reads standard output any more, or the disk is full, do not complain a second time at the end."""
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _release_stdout() -> None:
+    """Keep Python from complaining a second time where nobody reads standard output, or the disk is full."""
     if sys.stdout is None:
         return
     try:

@@ -8,34 +8,12 @@ from typing import Annotated
 import typer
 
 from restorekit._version import __version__
-from restorekit.cli.cs_mri import cs_mri
-from restorekit.cli.deblock import deblock
-from restorekit.cli.deblur import deblur
-from restorekit.cli.degrade import degrade_app
-from restorekit.cli.demosaic import demosaic
-from restorekit.cli.denoise import denoise
-from restorekit.cli.errors import reported
-from restorekit.cli.evaluate import eval_app
+from restorekit.cli.evaluate import eval_command
 from restorekit.cli.models import models_app
-from restorekit.cli.superres import superres
+from restorekit.cli.output import reported
+from restorekit.cli.restore import degrade_command, restore_command
 from restorekit.cli.train import train
-
-app = typer.Typer(
-    name="restorekit",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-app.command("denoise")(denoise)
-app.command("demosaic")(demosaic)
-app.command("deblock")(deblock)
-app.command("deblur")(deblur)
-app.command("superres")(superres)
-app.command("cs-mri")(cs_mri)
-app.add_typer(degrade_app, name="degrade")
-app.add_typer(models_app, name="models")
-app.add_typer(eval_app, name="eval")
-app.command("train")(train)
+from restorekit.tasks import all_tasks
 
 
 def _show_version(wanted: bool) -> None:
@@ -44,8 +22,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def restorekit(
+def _restorekit(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, metavar="", help="Show the version and exit."),
@@ -58,12 +35,41 @@ def restorekit(
     """
 
 
+def make_app() -> typer.Typer:
+    """Return the application with the commands of every task."""
+    app = typer.Typer(
+        name="restorekit",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_restorekit)
+    degrade = typer.Typer(no_args_is_help=True, help="Make images worse on purpose, for tests and demonstrations.")
+    evaluate = typer.Typer(no_args_is_help=True, help="Measure models against the truth and against other methods.")
+    evaluate.callback()(_evaluate)
+    for task in all_tasks():
+        app.command(task.name)(restore_command(task))
+        for degradation in task.degradations:
+            degrade.command(degradation.name)(degrade_command(degradation))
+        if task.benchmark is not None:
+            evaluate.command(task.name)(eval_command(task, task.benchmark))
+    app.add_typer(degrade, name="degrade")
+    app.add_typer(models_app, name="models")
+    app.add_typer(evaluate, name="eval")
+    app.command("train")(train)
+    return app
+
+
+def _evaluate() -> None:
+    """Measure models against the truth and against other methods."""
+
+
 def run() -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line; return the exit code."""
     try:
         with reported(verbose=False):
             # Standalone, typer would show errors of usage in a box.
-            code = app(prog_name="restorekit", standalone_mode=False)
+            code = make_app()(prog_name="restorekit", standalone_mode=False)
             if sys.stdout is not None:
                 sys.stdout.flush()
     except typer.Exit as end:

@@ -1,27 +1,150 @@
-"""`restorekit eval`: how good and how fast the models are, beside what users know."""
+"""`restorekit eval TASK`: how good and how fast the models are, beside the methods that users know."""
 
 from __future__ import annotations
 
-import typer
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from restorekit.cli.eval_cs_mri import eval_cs_mri
-from restorekit.cli.eval_deblock import eval_deblock
-from restorekit.cli.eval_deblur import eval_deblur
-from restorekit.cli.eval_demosaic import eval_demosaic
-from restorekit.cli.eval_denoise import eval_denoise
-from restorekit.cli.eval_superres import eval_superres
+from restorekit.cli.options import EvalOptions, MessageOptions, make_command
+from restorekit.cli.output import STREAM, Reporter
+from restorekit.errors import UsageError
+from restorekit.tasks.base import Benchmark, Run, Task, command_help
+from restorekit.types import Option, RunSettings
 
-eval_app = typer.Typer(no_args_is_help=True, help="Measure models against the truth and against other methods.")
+if TYPE_CHECKING:
+    from rich.table import Table
 
-
-@eval_app.callback()
-def evaluate() -> None:
-    """Measure models against the truth and against other methods."""
+    from restorekit.evaluate.results import Evaluation
 
 
-eval_app.command("denoise")(eval_denoise)
-eval_app.command("demosaic")(eval_demosaic)
-eval_app.command("deblock")(eval_deblock)
-eval_app.command("deblur")(eval_deblur)
-eval_app.command("superres")(eval_superres)
-eval_app.command("cs-mri")(eval_cs_mri)
+def eval_command(task: Task[Any], benchmark: type[Benchmark[Any]]) -> Callable[..., None]:
+    """Return the command that measures a task."""
+
+    def evaluate(
+        eval_options: EvalOptions,
+        options: Any,
+        messages: MessageOptions,
+        against: list[str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        made = benchmark(options)
+        made.task = task
+        settings = [
+            RunSettings.parse(quality, eval_options.device, eval_options.tile)
+            for quality in eval_options.quality or ["balanced"]
+        ]
+        _check_outputs(eval_options)
+        baselines = {name: made.baseline(name) for name in against or []}
+        _measure(made, settings, baselines, eval_options, messages, seed)
+
+    notes = " ".join(one.note[:1].upper() + one.note[1:] + "." for one in benchmark.baselines.values() if one.note)
+    names = tuple(benchmark.baselines)
+    extra = [name for name, one in benchmark.baselines.items() if one.package]
+    needs = f" {' and '.join(extra)} need{'s' * (len(extra) == 1)} the extra `baselines`." if extra else ""
+    help_text = f"A baseline to measure as well; repeatable.{needs} {notes}".rstrip()
+    single = {
+        "against": _single("against", list[str] | None, Option(help_text, "|".join(names), choices=names), None),
+        "seed": _single(
+            "seed", int, Option("Of all that is drawn at random; the same for every method.", "N", low=0), 0
+        ),
+    }
+    hints: dict[str, Any] = {"eval_options": EvalOptions, "options": benchmark.Options, "against": None}
+    if benchmark.seeded:
+        hints["seed"] = None
+    single = {name: parameter for name, parameter in single.items() if name in hints}
+    return make_command(evaluate, {**hints, "messages": MessageOptions}, single, command_help(benchmark))
+
+
+def _single(name: str, kind: Any, option: Option, default: object) -> inspect.Parameter:
+    from restorekit.cli.options import for_typer
+
+    annotation = for_typer(name, Annotated[kind, option])
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _measure(
+    benchmark: Benchmark[Any],
+    settings: list[RunSettings],
+    baselines: dict[str, Any],
+    options: EvalOptions,
+    messages: MessageOptions,
+    seed: int,
+) -> None:
+    """Measure baselines and models, show the table, write JSON and page."""
+    from restorekit.evaluate import evaluate_methods, write_report
+    from restorekit.image import write_file
+    from restorekit.inference.runner import resolve_device
+
+    task = benchmark.task
+    benchmark.prepare(options.data, seed)
+    named: list[str] | list[None] = options.model or [None]
+    choices = [task.select(None, name, offline=options.offline) for name in named]
+    methods = dict(baselines)
+    for choice in choices:
+        for setting in settings:
+            run = Run(choice, setting)
+            benchmark.check(run)
+            name = benchmark.method_name(run)
+            if name in methods and choice.named is not None:
+                raise UsageError(f"methods of one name cannot be told apart: {name}")
+            methods.setdefault(name, lambda y, condition, run=run: benchmark.restore(y, condition, run))
+    with Reporter(messages) as reporter:
+        evaluation = evaluate_methods(
+            options.data,
+            benchmark,
+            methods,
+            seed=seed,
+            device=str(resolve_device(options.device)),
+            max_pixels=options.max_pixels,
+            notes=[choice.note for choice in choices if choice.note],
+            progress=reporter.progress,
+        )
+    _show(evaluation, reporter)
+    if options.json_file == STREAM:
+        print(evaluation.to_json(), file=sys.stdout)
+    elif options.json_file is not None:
+        write_file(Path(options.json_file), f"{evaluation.to_json()}\n".encode(), overwrite=options.overwrite)
+    if options.report is not None:
+        write_report(evaluation, options.report, overwrite=options.overwrite)
+
+
+def _check_outputs(options: EvalOptions) -> None:
+    """Raise before any work for an output that could not be written after it."""
+    from restorekit.image import check_output
+
+    if options.report is not None and options.json_file == str(options.report):
+        raise UsageError(f"--json and --report cannot share one file, {options.json_file}")
+    for path in (options.report, None if options.json_file in (None, STREAM) else Path(str(options.json_file))):
+        if path is not None:
+            check_output(path, overwrite=options.overwrite)
+
+
+def _show(evaluation: Evaluation, reporter: Reporter) -> None:
+    """Show the table, which models it is of, and the images that were left out."""
+    if reporter.options.quiet:
+        return
+    reporter.console.print(_table(evaluation))
+    for note in evaluation.notes:
+        reporter.say(note)
+    for skipped in evaluation.skipped:
+        reporter.say(f"left out {skipped.image}: {skipped.reason}")
+
+
+def _table(evaluation: Evaluation) -> Table:
+    """Return a row a method: PSNR and SSIM under each condition, and speed over all of them."""
+    from rich.table import Table
+
+    table = Table(title=f"{evaluation.dataset}: {len(evaluation.images)} images, {evaluation.device}")
+    table.add_column("method")
+    for condition in evaluation.conditions:
+        table.add_column(condition.label, justify="right")
+    table.add_column("MP/s", justify="right")
+    for method in evaluation.methods:
+        results = [evaluation.result(method, condition) for condition in evaluation.conditions]
+        figures = [f"{result.psnr:.2f} dB  {result.ssim:.4f}" for result in results]
+        speed = evaluation.megapixels_per_second(method)
+        table.add_row(method, *figures, "" if speed is None else f"{speed:.3g}")
+    return table

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restorekit.cli.options import MessageOptions, command
+from restorekit.cli.output import make_console, print_json
 from restorekit.errors import UnsupportedImageError, UsageError
+from restorekit.tasks import TASKS, default_of, get_task
+from restorekit.types import CHANNELS, Option, Units
 
 if TYPE_CHECKING:
     from restorekit.zoo import CardFigure, ModelCard, ModelFile
@@ -20,25 +21,12 @@ if TYPE_CHECKING:
 models_app = typer.Typer(help="List, explain, fetch and check models.")
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME|PATH", help="A listed model, a weights file, or org/name[@revision] on the hub.")
+    str, Option("A listed model, a weights file, or org/name[@revision] on the hub.", "NAME|PATH", argument=True)
 ]
-Revision = Annotated[
-    str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a model on the hub.")
-]
-Sha256 = Annotated[str | None, typer.Option("--sha256", metavar="HASH", help="What the file must hash to.")]
-Offline = Annotated[
-    bool, typer.Option("--offline", help="Never touch the network, only its cache (also HF_HUB_OFFLINE=1).")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-
-_LEVELS = {
-    "denoise": "sigma",
-    "deblock": "quality factor",
-    "deblur": "noise",
-    "superres": "scale",
-    "cs-mri": "sampled",
-}
-"""What a level on a card is called; demosaicking knows no levels."""
+Revision = Annotated[str | None, Option("Branch, tag or commit of a model on the hub.", "REV")]
+Sha256 = Annotated[str | None, Option("The hash that the file must have.", "HASH")]
+Offline = Annotated[bool, Option("Never touch the network, only its cache (also HF_HUB_OFFLINE=1).")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.", metavar="")]
 
 
 @models_app.callback(invoke_without_command=True)
@@ -51,30 +39,23 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 @models_app.command("list")
 @command
 def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
-    """List the models that are installed with the package."""
-    from restorekit.zoo import default_of, shipped_models
+    """List the models that are installed with the package, and the pictures that each is for."""
+    from rich.table import Table
+
+    from restorekit.zoo import shipped_models
 
     shipped = shipped_models()
     if as_json:
-        _print_json([_document(model.card, model.path) for model in shipped])
+        print_json([_document(model.card, model.path) for model in shipped])
         return
-    from rich.table import Table
-
-    from restorekit.cli.console import make_console
-
-    table = Table("name", "task", "default of", "images", "levels", "parameters", "PSNR measured (dB)")
-    for model in shipped:
+    table = Table("task", "model", "for", box=None, pad_edge=False)
+    for model in sorted(shipped, key=lambda one: (_place(one.card.task), one.card.name)):
         card = model.card
-        table.add_row(
-            card.name,
-            card.task,
-            ", ".join(default_of(model.path)),
-            _images(card),
-            _range_text(card),
-            f"{card.parameters:,}",
-            "\n".join(_summaries(card)),
-        )
-    make_console(stderr=False).print(table)
+        mark = " *" if _defaults(model.path) else ""
+        table.add_row(card.task, card.name + mark, ", ".join(filter(None, (_images(card), _range_text(card)))))
+    console = make_console(stderr=False)
+    console.print(table)
+    console.print("* the default for its pictures. `restorekit models info NAME` has the figures.")
 
 
 @models_app.command("info")
@@ -88,16 +69,15 @@ def info(
     as_json: AsJson = False,
     atoms: Annotated[
         Path | None,
-        typer.Option(
-            "--atoms",
-            metavar="IMG",
-            help="Draw the dictionary too: the atoms that codes are found with, and those that estimates are sums of.",
+        Option(
+            "Draw the dictionary too: the atoms that find the codes, and the atoms that estimates are sums of.", "IMG"
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace IMG if it exists.")] = False,
+    overwrite: Annotated[bool, Option("Replace IMG if it exists.")] = False,
 ) -> None:
-    """Show everything on a model's card."""
-    from restorekit.cli.console import make_console
+    """Show everything on a model's card, its figures included."""
+    from rich.table import Table
+
     from restorekit.image import show_path
     from restorekit.zoo import locate, read_card
 
@@ -107,18 +87,15 @@ def info(
     card = read_card(file.path)
     if atoms is not None:
         _draw_atoms(file.path, atoms, overwrite=overwrite)
-        if not messages.quiet:
-            make_console(stderr=True).print(f"{show_path(atoms)}: the atoms of {card.name}", soft_wrap=True)
+        _say(messages, f"{show_path(atoms)}: the atoms of {card.name}")
     if as_json:
-        _print_json(_document(card, file.path))
+        print_json(_document(card, file.path))
         return
-    from rich.table import Table
-
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for key, value in _card_rows(card, file):
-        table.add_row(key, value)
+    for row in _card_rows(card, file):
+        table.add_row(*row)
     make_console(stderr=False).print(table)
 
 
@@ -153,27 +130,29 @@ def check(
     sha256: Sha256 = None,
     offline: Offline = False,
 ) -> None:
-    """Check that a model's file is whole and what its card says: checksum, tensors, shapes, values."""
+    """Check that a model's file is whole and agrees with its card: checksum, tensors, shapes, values."""
     _check(name, messages, revision=revision, sha256=sha256, offline=offline)
 
 
 @models_app.command("record")
 @command
 def record(
-    weights: Annotated[Path, typer.Argument(metavar="FILE", help="The weights file of a model.")],
+    weights: Annotated[Path, Option("The weights file of a model.", "FILE", argument=True)],
     evaluation: Annotated[
-        Path, typer.Option("--from", metavar="JSON", help="What `restorekit eval --model FILE --json JSON` wrote.")
+        Path, Option("The file that `restorekit eval --model FILE --json JSON` wrote.", "JSON", ("--from",))
     ],
     messages: MessageOptions,
 ) -> None:
-    """Write what an evaluation measured onto the card of the model it measured."""
-    from restorekit.cli.console import make_console
+    """Write the figures of an evaluation onto the card of the model it measured."""
     from restorekit.evaluate import record_measurements
     from restorekit.image import show_path
 
     card = record_measurements(weights, evaluation)
+    _say(messages, f"{show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}")
+
+
+def _say(messages: MessageOptions, text: str) -> None:
     if not messages.quiet:
-        text = f"{show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}"
         make_console(stderr=True).print(text, soft_wrap=True)
 
 
@@ -192,30 +171,25 @@ def _draw_atoms(model: Path, path: Path, *, overwrite: bool) -> None:
 
 
 def _check(name: str, messages: MessageOptions, *, revision: str | None, sha256: str | None, offline: bool) -> None:
-    from restorekit.cli.console import make_console
     from restorekit.image import show_path
     from restorekit.zoo import load_model, locate
 
     file = locate(name, revision=revision, sha256=sha256, offline=offline)
     model = load_model(file.path)
-    if not messages.quiet:
-        commit = f", commit {file.commit}" if file.commit else ""
-        text = f"{model.card.name}: good ({show_path(file.path)}{commit})"
-        make_console(stderr=True).print(text, soft_wrap=True)
+    commit = f", commit {file.commit}" if file.commit else ""
+    _say(messages, f"{model.card.name}: good ({show_path(file.path)}{commit})")
 
 
 def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
     from restorekit.image import show_path
-    from restorekit.zoo import default_of
 
-    defaults = default_of(file.path)
     rows = [
         ("name", card.name),
         ("description", card.description),
         ("task", card.task),
-        *([("default of", ", ".join(defaults))] if defaults else []),
+        ("default of", ", ".join(_defaults(file.path))),
         ("images", _images(card)),
-        *([("levels", _range_text(card))] if card.task in _LEVELS else []),
+        ("range", _range_text(card)),
         ("architecture", card.architecture),
         ("settings", ", ".join(f"{key} {_setting_text(value)}" for key, value in card.settings.items())),
         ("parameters", f"{card.parameters:,}"),
@@ -225,65 +199,64 @@ def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
         ("written by", f"restorekit {card.package_version}"),
         ("licence", card.licence),
         ("file", show_path(file.path)),
+        ("commit", file.commit or ""),
     ]
-    if file.commit is not None:
-        rows.append(("commit", file.commit))
-    return rows + [("measured" if index == 0 else "", text) for index, text in enumerate(_details(card))]
+    measured = [("measured" if index == 0 else "", text) for index, text in enumerate(_figures(card))]
+    return [row for row in rows if row[1]] + measured
 
 
 def _setting_text(value: object) -> str:
     if isinstance(value, Mapping):
         return "(" + ", ".join(f"{key} {_setting_text(inner)}" for key, inner in value.items()) + ")"
-    if isinstance(value, list):
-        return "[" + " ".join(_setting_text(level) for level in value) + "]"
+    if isinstance(value, (list, tuple)):
+        return "[" + " ".join(_setting_text(one) for one in value) + "]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _details(card: ModelCard) -> list[str]:
-    """One line a measurement."""
-    lines = []
-    for found in card.measured:
-        ssim = "" if found.ssim is None else f", SSIM {found.ssim:.4f}"
-        level = f", {_LEVELS[card.task]} {found.level:g}" if card.task in _LEVELS else ""
-        lines.append(f"{found.dataset}{level}, {found.quality}: {found.psnr:.2f} dB{ssim}")
-    return lines
-
-
-def _summaries(card: ModelCard) -> list[str]:
-    """One line for each data set and quality: the PSNR at each level."""
+def _figures(card: ModelCard) -> list[str]:
+    """Return one line for each data set and quality: the PSNR, and SSIM, at each conditioning."""
     groups: dict[tuple[str, str], list[CardFigure]] = {}
     for found in card.measured:
         groups.setdefault((found.dataset, found.quality), []).append(found)
     return [
-        f"{dataset}, {quality}: " + ", ".join(f"{found.psnr:.2f}{_at_level(card, found)}" for found in group)
+        f"{dataset}, {quality}: " + "; ".join(_figure_text(card, found) for found in group)
         for (dataset, quality), group in groups.items()
     ]
 
 
-def _at_level(card: ModelCard, found: CardFigure) -> str:
-    return f" at {found.level:g}" if card.task in _LEVELS else ""
+def _figure_text(card: ModelCard, found: CardFigure) -> str:
+    units = _units(card)
+    at = "" if units is None else f"{units.label} {found.conditioning:g} "
+    return f"{at}{found.psnr:.2f} dB" + ("" if found.ssim is None else f", SSIM {found.ssim:.4f}")
+
+
+def _units(card: ModelCard) -> Units | None:
+    return get_task(card.task).units if card.task in TASKS else None
 
 
 def _range_text(card: ModelCard) -> str:
-    """The levels with their name, such as `sigma 0 to 75 (of 255)`; nothing for a task without levels."""
-    if card.task not in _LEVELS:
-        return ""
-    unit = {"denoise": " (of 255)", "deblur": " (of 255)", "cs-mri": " %"}.get(card.task, "")
-    return f"{_LEVELS[card.task]} {card.levels}{unit}"
+    """Return the range with its units, such as `sigma 0 to 75 (of 255)`; empty for a task without any."""
+    units = _units(card)
+    return "" if units is None else f"{units.label} {card.range_text}{units.unit}"
 
 
 def _images(card: ModelCard) -> str:
-    """What a model takes: one for MRI real and complex images, whichever it learned from."""
-    from restorekit.zoo import CHANNELS
+    return get_task(card.task).images_of(card) if card.task in TASKS else CHANNELS[card.channels]
 
-    return "grey and complex" if card.task == "cs-mri" else CHANNELS[card.channels]
+
+def _place(task: str) -> int:
+    return list(TASKS).index(task) if task in TASKS else len(TASKS)
+
+
+def _defaults(path: Path) -> tuple[str, ...]:
+    """Return the tasks that use the model in a file by default; none for a file that is not installed."""
+    from restorekit.zoo.selection import shipped_files
+
+    shipped = shipped_files().get(path.stem)
+    return default_of(path.stem) if shipped is not None and path.resolve() == shipped.resolve() else ()
 
 
 def _document(card: ModelCard, path: Path) -> dict[str, object]:
-    from restorekit.zoo import default_of
-
-    return {**asdict(card), "default_of": default_of(path), "path": str(path)}
-
-
-def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2), file=sys.stdout)
+    document: dict[str, object] = json.loads(card.to_json())
+    del document["format"]
+    return {**document, "default_of": _defaults(path), "path": str(path)}

@@ -1,83 +1,64 @@
-"""Options that several commands share: each group is a dataclass, spread over the command line by `command`."""
+"""Options of commands: groups are dataclasses, which `command` spreads over the command line."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from functools import wraps
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from restorekit.cli.errors import reported
+from restorekit.cli.output import reported
 from restorekit.errors import UsageError
+from restorekit.types import Option, Quality
 
-NoiseLevel = Annotated[
-    str,
-    typer.Option(
-        "--noise",
-        metavar="NUMBER|auto",
-        help="Standard deviation of the noise on the scale 0..255; auto estimates it on each image.",
-    ),
-]
-NoiseSeed = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="The same seed makes the same noise, for every image.")
-]
-
-_FILES, _MODEL, _EXPLAIN, _MESSAGES = "Files", "Model", "Explanation", "Messages"
+_FILES, _MODEL, _ITERATIONS, _EXPLAIN, _MESSAGES = "Files", "Model", "Iterations", "Explanation", "Messages"
+_QUALITIES = tuple(Quality)
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Options of every command that makes pictures from pictures."""
+    """Options of every command that makes files of files."""
 
     inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT", help="Images, folders of images (searched with their subfolders), or -."),
+        list[str], Option("Images, folders of images (searched with their subfolders), or -.", "INPUT", argument=True)
     ]
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="Output file for one image, output folder for several or for a folder, - for standard output.",
-            rich_help_panel=_FILES,
+        Option(
+            "Output file for one image, output folder for several or for a folder, - for standard output.",
+            "PATH",
+            ("--output", "-o"),
+            panel=_FILES,
         ),
     ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=_FILES)
-    ] = False
+    overwrite: Annotated[bool, Option("Replace outputs that exist.", panel=_FILES)] = False
     skip_existing: Annotated[
-        bool,
-        typer.Option(
-            "--skip-existing",
-            help="Resume: leave out images whose output exists and is complete.",
-            rich_help_panel=_FILES,
-        ),
+        bool, Option("Resume: leave out images whose output exists and is complete.", panel=_FILES)
     ] = False
-    strip_metadata: Annotated[
-        bool, typer.Option("--strip-metadata", help="Drop EXIF data and colour profiles.", rich_help_panel=_FILES)
-    ] = False
+    strip_metadata: Annotated[bool, Option("Drop EXIF data and colour profiles.", panel=_FILES)] = False
     max_pixels: Annotated[
         int | None,
-        typer.Option(
-            "--max-pixels",
-            metavar="N",
-            min=1,
-            help="Read images of up to N pixels (default: 89 million, against decompression bombs).",
-            rich_help_panel=_FILES,
+        Option(
+            "Read images of up to N pixels (default: 89 million, against decompression bombs).",
+            "N",
+            low=1,
+            panel=_FILES,
         ),
     ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be written, and stop.", rich_help_panel=_FILES)
-    ] = False
+    dry_run: Annotated[bool, Option("Say what would be written, and stop.", panel=_FILES)] = False
     json_lines: Annotated[
-        bool,
-        typer.Option("--json", help="One JSON object an image on standard output.", rich_help_panel=_MESSAGES),
+        bool, Option("One JSON object an image on standard output.", flags=("--json",), panel=_MESSAGES)
     ] = False
+
+    def check_one_file(self, option: str, thing: str) -> None:
+        """Raise UsageError unless there is exactly one input, which is a file; `option` and `thing` are for words."""
+        if len(self.inputs) != 1 or self.inputs[0] == "-" or Path(self.inputs[0]).is_dir():
+            raise UsageError(f"{option} is for one {thing} in a file; name exactly one as input")
+        if self.skip_existing:
+            raise UsageError(f"{option} and --skip-existing exclude each other")
 
 
 @dataclass(frozen=True)
@@ -86,128 +67,206 @@ class ModelOptions:
 
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            metavar="NAME|PATH",
-            help="A model of `restorekit models`, org/name on the hub, or a weights file (default: by picture).",
-            rich_help_panel=_MODEL,
+        Option(
+            "A model of `restorekit models`, org/name on the hub, or a weights file (default: by picture).",
+            "NAME|PATH",
+            panel=_MODEL,
         ),
     ] = None
     quality: Annotated[
         str,
-        typer.Option(
-            "--quality",
-            metavar="fast|balanced|best",
-            autocompletion=lambda: ["fast", "balanced", "best"],
-            help="How densely patches are restored; where all are, best averages over turns of the picture.",
-            rich_help_panel=_MODEL,
+        Option(
+            "Code every third patch (fast), every second (balanced) or each (best). Networks without patches restore "
+            "once, or with best the mean over eight turned and mirrored views.",
+            "fast|balanced|best",
+            choices=_QUALITIES,
+            panel=_MODEL,
         ),
-    ] = "balanced"
-    device: Annotated[
-        str,
-        typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.", rich_help_panel=_MODEL),
-    ] = "auto"
+    ] = Quality.BALANCED.value
+    device: Annotated[str, Option("Where to compute.", "auto|cpu|cuda|cuda:N", panel=_MODEL)] = "auto"
     tile: Annotated[
         str,
-        typer.Option(
-            "--tile",
-            metavar="auto|N",
-            help="Side of a tile in pixels; auto fits what memory is free, and where it can a CPU's cache.",
-            rich_help_panel=_MODEL,
+        Option(
+            "Side of a tile in pixels; auto fits the free memory and, where it can, the cache of a CPU.",
+            "auto|N",
+            panel=_MODEL,
         ),
     ] = "auto"
-    offline: Annotated[
-        bool,
-        typer.Option("--offline", help="Never touch the network (also HF_HUB_OFFLINE=1).", rich_help_panel=_MODEL),
-    ] = False
+    offline: Annotated[bool, Option("Never touch the network (also HF_HUB_OFFLINE=1).", panel=_MODEL)] = False
+
+
+@dataclass(frozen=True)
+class IterationOptions:
+    """Options of commands that iterate: how often, and a plot of the iterations."""
+
+    iterations: Annotated[
+        int | None,
+        Option("How many iterations (default: as many as measured best).", "N", low=1, high=1000, panel=_ITERATIONS),
+    ] = None
+    trajectory: Annotated[
+        Path | None,
+        Option("Plot how much each iteration changed and, with --reference, its PSNR.", "OUT.png", panel=_ITERATIONS),
+    ] = None
+    reference: Annotated[
+        Path | None, Option("The clean picture, to measure each iteration with.", "IMG", panel=_ITERATIONS)
+    ] = None
 
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """Options of commands that can explain what they did to one picture."""
+    """Options of commands that can explain how they restored one picture."""
 
     explain: Annotated[
         Path | None,
-        typer.Option(
-            "--explain",
-            metavar="DIR",
-            help="Write a page with pictures to a new or empty folder: how the network came to its result.",
-            rich_help_panel=_EXPLAIN,
+        Option(
+            "Write a page with pictures to a new or empty folder: how the network came to its result.",
+            "DIR",
+            panel=_EXPLAIN,
         ),
     ] = None
     at: Annotated[
         str | None,
-        typer.Option(
-            "--at",
-            metavar="X,Y",
-            help="The pixel to look at, counted from 0,0 at the top left (default: the most detailed place).",
-            rich_help_panel=_EXPLAIN,
+        Option(
+            "The pixel to look at, counted from 0,0 at the top left (default: the most detailed place).",
+            "X,Y",
+            panel=_EXPLAIN,
         ),
     ] = None
     reference: Annotated[
-        Path | None,
-        typer.Option(
-            "--reference",
-            metavar="IMG",
-            help="The clean picture, to compare with on the page.",
-            rich_help_panel=_EXPLAIN,
-        ),
+        Path | None, Option("The clean picture, to compare with on the page.", "IMG", panel=_EXPLAIN)
     ] = None
+
+    @property
+    def pixel(self) -> tuple[int, int] | None:
+        """The pixel to look at as x and y. Raises UsageError for another text."""
+        if self.at is None:
+            return None
+        parts = self.at.split(",")
+        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+            raise UsageError(f"--at {self.at}: name a pixel by its column and row, as in --at 120,80")
+        return int(parts[0]), int(parts[1])
 
 
 @dataclass(frozen=True)
 class MessageOptions:
     """Options of every command: how much is said on standard error."""
 
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_MESSAGES)] = (
-        False
-    )
+    quiet: Annotated[bool, Option("Say nothing but errors.", flags=("--quiet", "-q"), panel=_MESSAGES)] = False
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more; show where an error arose.", rich_help_panel=_MESSAGES)
+        bool, Option("Say more; show where an error arose.", flags=("--verbose", "-v"), panel=_MESSAGES)
     ] = False
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Make a function a command: parameters that are option groups become their fields, exceptions become exit codes.
+@dataclass(frozen=True)
+class EvalOptions:
+    """Options of every command that measures."""
 
-    One of the groups must be `MessageOptions`.
+    data: Annotated[Path, Option("A folder of clean images.", "DIR")]
+    model: Annotated[
+        list[str] | None,
+        Option("A model to measure; repeatable (default: the task's default models).", "NAME|PATH"),
+    ] = None
+    quality: Annotated[
+        list[str] | None,
+        Option(
+            "How densely patches are restored, as for denoise; repeatable (default: balanced).",
+            "fast|balanced|best",
+            choices=_QUALITIES,
+        ),
+    ] = None
+    device: Annotated[str, Option("Where to compute.", "auto|cpu|cuda|cuda:N")] = "auto"
+    tile: Annotated[str, Option("Side of a tile in pixels.", "auto|N")] = "auto"
+    offline: Annotated[bool, Option("Never touch the network.")] = False
+    max_pixels: Annotated[int | None, Option("Read images of up to N pixels.", "N", low=1)] = None
+    json_file: Annotated[
+        str | None, Option("Write all figures as JSON; - for standard output.", "FILE", ("--json",))
+    ] = None
+    report: Annotated[Path | None, Option("Write a page with tables and crops.", "FILE.html")] = None
+    overwrite: Annotated[bool, Option("Replace the files of --json and --report.")] = False
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a function a command: parameters that are option groups become their fields.
+
+    One of the groups must be `MessageOptions`; see `make_command`.
     """
     hints = get_type_hints(function, include_extras=True)
+    single = {
+        name: parameter.replace(annotation=for_typer(name, hints[name]), kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+    return make_command(function, hints, single, function.__doc__ or "")
+
+
+def make_command(
+    function: Callable[..., None], hints: Mapping[str, Any], single: Mapping[str, inspect.Parameter], text: str
+) -> Callable[..., None]:
+    """Return a command for typer, whose exceptions become exit codes.
+
+    Args:
+        function: called with an instance of each group, and the values of the single parameters, by name.
+        hints: the type of each of its parameters, in the order of the help; dataclasses are option groups.
+        single: the parameters that are no groups.
+        text: the help.
+    """
     groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name in hints:
         if name in groups:
-            types = get_type_hints(groups[name], include_extras=True)
-            parameters += [_parameter(field, types[field.name]) for field in fields(groups[name])]
-        else:
-            parameters.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            parameters += _parameters_of(groups[name])
+        elif name in single:
+            parameters.append(single[name])
 
-    for parameter in parameters:
-        _show_as_flag(parameter.annotation)
-
-    @wraps(function)
     def run(**values: Any) -> None:
         with reported(verbose=values["verbose"] and not values["quiet"]):
             if values["quiet"] and values["verbose"]:
                 raise UsageError("--quiet and --verbose exclude each other")
             options = {
-                name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+                name: group(**{one.name: values[one.name] for one in fields(group) if one.name in values})
                 for name, group in groups.items()
             }
-            function(**options, **values)
+            function(**options, **{name: values[name] for name in single if name in values})
 
+    run.__doc__, run.__name__ = text, function.__name__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
-def _show_as_flag(annotation: Any) -> None:
-    """Keep the help from naming the type of a flag, as newer versions of typer do: as if `--quiet` took a value."""
-    if annotation.__origin__ is bool:
-        for option in annotation.__metadata__:
-            option.metavar = ""
+def _parameters_of(group: type[Any]) -> list[inspect.Parameter]:
+    """Return the fields of a group that are annotated as options."""
+    hints = get_type_hints(group, include_extras=True)
+    found = []
+    for one in fields(group):
+        if get_origin(hints[one.name]) is Annotated:
+            default = inspect.Parameter.empty if one.default is MISSING else one.default
+            annotation = for_typer(one.name, hints[one.name])
+            found.append(
+                inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            )
+    return found
 
 
-def _parameter(field: Field[Any], annotation: Any) -> inspect.Parameter:
-    default = inspect.Parameter.empty if field.default is MISSING else field.default
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+def for_typer(name: str, hint: Any) -> Any:
+    """Return the annotation with typer's own option in place of ours."""
+    if get_origin(hint) is not Annotated:
+        return hint
+    kind, option = get_args(hint)[:2]
+    if not isinstance(option, Option):
+        return hint
+    if option.argument:
+        return Annotated[kind, typer.Argument(metavar=option.metavar, help=option.help)]
+    choices = list(option.choices)
+    return Annotated[
+        kind,
+        typer.Option(
+            *(option.flags or (f"--{name.replace('_', '-')}",)),
+            # Newer versions of typer would name the type of a flag, as if it took a value.
+            metavar=option.metavar if kind is not bool else "",
+            help=option.help,
+            min=option.low,
+            max=option.high,
+            autocompletion=(lambda: choices) if choices else None,
+            rich_help_panel=option.panel or None,
+        ),
+    ]

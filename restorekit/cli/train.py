@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restorekit.cli.interrupts import INTERRUPTED
+from restorekit.cli import INTERRUPTED
 from restorekit.cli.options import MessageOptions, command
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class TrainingReporter:
     """A progress line on a terminal (step, PSNR, rate, time left), plain lines now and then elsewhere."""
 
     def __init__(self, messages: MessageOptions) -> None:
-        from restorekit.cli.console import make_console
+        from restorekit.cli.output import make_console
 
         self._quiet = messages.quiet
         self._has_reported = False

@@ -1,102 +1,41 @@
-"""What an evaluation is made of: a degradation, and methods that undo it.
-
-A task is a `Degradation`: how a clean image becomes the observed one, at each of its levels. What is compared are
-`Method`s, from the observed image to an estimate of the clean one.
-"""
+"""The measurement of methods: clean images degraded, each method's PSNR, SSIM and speed, whatever the task."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import NDArray
 
 from restorekit._version import __version__
 from restorekit.errors import DatasetError, ImageError, ModelMismatchError, UnsupportedImageError, UsageError
-from restorekit.evaluate.results import Crop, Evaluation, Level, MethodResult, Panel, Score, Skipped
-from restorekit.image import Picture, read_picture, show_path, supported_suffixes
+from restorekit.evaluate.results import Crop, Evaluation, MethodResult, Panel, Score, Skipped
+from restorekit.image import read_picture, show_path, supported_suffixes
 from restorekit.image.mri import SLICES_SUFFIX, read_slices
 from restorekit.numerics.metrics import SSIM_WINDOW, psnr, ssim
 from restorekit.pages.figures import Window, most_detailed_window, to_8_bits
+from restorekit.tasks.base import Benchmark, Condition, Method
 
-Image = npt.NDArray[np.float32]
-
-_L = TypeVar("_L", bound=Hashable)
-_Told = TypeVar("_Told", bound=Hashable, contravariant=True)
-
-
-class Method(Protocol[_Told]):
-    """A method to measure: it is told the level of the degradation."""
-
-    @property
-    def name(self) -> str:
-        """What the tables call it."""
-        ...
-
-    def __call__(self, observed: Image, level: _Told, /) -> npt.NDArray[Any]:
-        """The observed image and the level it was made with -> an estimate of the shape of the clean image."""
-        ...
-
-
-class Degradation(Protocol[_L]):
-    """How clean images are made worse, at several levels: a noise level, a quality factor, a pattern of filters."""
-
-    @property
-    def task(self) -> str:
-        """What undoes it, one of `zoo.card.TASKS`."""
-        ...
-
-    @property
-    def axis(self) -> str:
-        """What a level is called in JSON: `sigma`, `quality_factor`, `pattern`."""
-        ...
-
-    @property
-    def protocol(self) -> str:
-        """What is done to the images and what is measured, in sentences, for whoever compares the figures."""
-        ...
-
-    @property
-    def levels(self) -> tuple[_L, ...]:
-        """The levels to measure at, all different."""
-        ...
-
-    @property
-    def untouched(self) -> Method[_L] | None:
-        """The method that does nothing, to show what was observed; None if that has not the shape of a clean image."""
-        ...
-
-    def prepare(self, picture: Picture) -> Image:
-        """The clean image [H, W] or [H, W, 3], values in [0, 1], that estimates are compared with: its luma, say.
-
-        Raises:
-            UnsupportedImageError: a picture that is of no use, such as a grey one to demosaic; it is left out by name.
-        """
-        ...
-
-    def observe(self, clean: Image, level: _L, seed: int) -> Image:
-        """What is observed of the clean image, which stays as it is; of any shape, such as a mosaic's [H, W].
-
-        What is drawn at random must depend on `seed` alone, which is another for each image, the same at each level.
-        """
-        ...
-
-    def describe(self, level: _L) -> Level:
-        """The level as users know it, in JSON and in words."""
-        ...
+Image = NDArray[np.float32]
+SCORING = (
+    "Every output is clamped to [0, 1]. PSNR is 10 log10(1 / MSE) over all pixels and channels, no border cropped; "
+    "SSIM as Wang et al. 2004 (Gaussian window of standard deviation 1.5), averaged over channels. Figures are means "
+    "over images. Seconds are of the method alone, after one call on a small crop."
+)
+"""How outputs are scored; every protocol ends with it."""
+WARM_UP_SIZE = 64
 
 
 @dataclass(frozen=True)
 class CleanImage:
-    """An image to be measured with.
+    """An image to measure with.
 
     name: within its folder. path: of its file. read: gives [H, W] or [H, W, 3] in [0, 1], or complex [H, W] of
     magnitudes up to 1; raises ImageError if it is of no use.
@@ -107,20 +46,30 @@ class CleanImage:
     read: Callable[[], NDArray[Any]]
 
 
-def clean_pictures(folder: Path, degradation: Degradation[_L], max_pixels: int | None) -> list[CleanImage]:
-    """The pictures of a folder, searched recursively, in the order of their paths.
+@dataclass(frozen=True)
+class CropSettings:
+    """How many crops to keep for a report, and their side in pixels."""
+
+    count: int = 4
+    size: int = 128
+
+
+def clean_pictures(folder: Path, benchmark: Benchmark[Any], max_pixels: int | None) -> list[CleanImage]:
+    """Return the pictures of a folder, searched recursively, in the order of their paths.
 
     Raises:
         DatasetError: no folder, or no pictures in it.
     """
-    return [
-        CleanImage(path.relative_to(folder).as_posix(), path, partial(_picture, path, degradation, max_pixels))
-        for path in _paths(folder, supported_suffixes)
-    ]
+
+    def read(path: Path) -> NDArray[Any]:
+        return _large_enough(benchmark.clean(read_picture(path, max_pixels=max_pixels)), path)
+
+    paths = _paths(folder, supported_suffixes)
+    return [CleanImage(path.relative_to(folder).as_posix(), path, partial(read, path)) for path in paths]
 
 
 def clean_slices(folder: Path) -> list[CleanImage]:
-    """The slices of the .npy files of a folder, likewise: complex, or of real and imaginary part, [slices, 2, H, W].
+    """Return the slices of the .npy files of a folder: complex, or of real and imaginary part, [slices, 2, H, W].
 
     Each is divided by its greatest magnitude.
 
@@ -137,13 +86,9 @@ def clean_slices(folder: Path) -> list[CleanImage]:
 
 
 def holds_slices(folder: Path) -> bool:
-    """Whether there are files of slices in a folder, and no pictures."""
+    """Return whether there are files of slices in a folder, and no pictures."""
     found = {path.suffix.lower() for path in folder.rglob("*") if path.is_file()}
     return SLICES_SUFFIX in found and not found & set(supported_suffixes)
-
-
-def _picture(path: Path, degradation: Degradation[_L], max_pixels: int | None) -> NDArray[Any]:
-    return _large_enough(degradation.prepare(read_picture(path, max_pixels=max_pixels)), path)
 
 
 def _slice(path: Path, parts: NDArray[Any]) -> NDArray[Any]:
@@ -163,7 +108,7 @@ def _large_enough(clean: NDArray[Any], path: Path) -> NDArray[Any]:
     return clean
 
 
-def _paths(folder: Path, suffixes: Sequence[str] | set[str] | frozenset[str]) -> list[Path]:
+def _paths(folder: Path, suffixes: set[str] | frozenset[str]) -> list[Path]:
     if not folder.is_dir():
         raise DatasetError(f"{show_path(folder)}: no such folder")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
@@ -172,234 +117,171 @@ def _paths(folder: Path, suffixes: Sequence[str] | set[str] | frozenset[str]) ->
     return paths
 
 
-class CropKeeper:
-    """Keeps the crops of the `capacity` most detailed images among those offered, and no others."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._kept: list[tuple[float, Crop]] = []
-
-    def wants(self, window: Window) -> bool:
-        """Whether a crop with this window would be kept; asked before its panels are gathered."""
-        return len(self._kept) < self._capacity or (self._capacity > 0 and window.detail > self._kept[-1][0])
-
-    def add(self, window: Window, crop: Crop) -> None:
-        """Keep a crop, and give up the least detailed one if there are now too many."""
-        self._kept.append((window.detail, crop))
-        self._kept.sort(key=lambda kept: -kept[0])
-        del self._kept[self._capacity :]
-
-    @property
-    def crops(self) -> tuple[Crop, ...]:
-        """The most detailed first."""
-        return tuple(crop for _, crop in self._kept)
-
-
-SCORING = (
-    "Every output is clamped to [0, 1]. PSNR is 10 log10(1 / MSE) over all pixels and channels, no border cropped; "
-    "SSIM as Wang et al. 2004 (Gaussian window of standard deviation 1.5), averaged over channels. Figures are means "
-    "over images. Seconds are of the method alone, after one call on a small crop."
-)
-"""How outputs are scored; every protocol ends with it."""
-
-WARM_UP_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Progress:
-    """`done` of `total` runs (images x methods x levels) are over; the last was on this image."""
-
-    done: int
-    total: int
-    image: str
-
-
-@dataclass(frozen=True)
-class CropSettings:
-    """How many crops to keep for a report, and their side in pixels."""
-
-    count: int = 4
-    size: int = 128
-
-
 def evaluate_methods(
     folder: Path,
-    degradation: Degradation[_L],
-    methods: Sequence[Method[_L]],
+    benchmark: Benchmark[Any],
+    methods: Mapping[str, Method],
     *,
     seed: int = 0,
     device: str = "cpu",
     max_pixels: int | None = None,
-    images: Sequence[CleanImage] | None = None,
     crops: CropSettings = CropSettings(),
     notes: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, image: None,
 ) -> Evaluation:
-    """Make each image of a folder worse, restore it with each method, compare with the clean image.
+    """Degrade each image of a folder, restore it with each method, compare with the clean image.
 
     Args:
         folder: clean images, searched recursively, taken in the order of their paths.
-        degradation: what is done to them, and at which levels.
-        methods: what to compare.
-        seed: with an image's place in the order, the seed of what is drawn for it.
-        device: what the caller ran the methods on, for the record.
+        benchmark: how they are degraded, and under which conditions.
+        methods: those to compare, by name.
+        seed: with an image's place in the order, the seed of random numbers for it.
+        device: where the caller runs the methods, for the record.
         max_pixels: replaces the limit on the size of an image.
-        images: those to measure with, if not all pictures of the folder.
-        crops: what to keep for `write_report`.
+        crops: kept for `write_report`.
         notes: remarks on the methods, for the record.
-        progress: called after each run.
+        progress: called after each run with how many are over, how many there are, and the name of the image.
 
     Returns:
         The scores. An image that cannot be read or used, or is smaller than SSIM's window, is named in `skipped`.
 
     Raises:
         DatasetError: no folder, or no usable image in it.
-        UsageError: no methods, two of one name, no levels, two alike.
+        UsageError: no methods, no conditions, two alike, or a negative seed.
     """
-    _check(degradation, methods, seed)
-    found = clean_pictures(folder, degradation, max_pixels) if images is None else images
-    bench = _Bench(degradation, methods, CropKeeper(crops.count), crops.size)
-    runs = len(methods) * len(degradation.levels)
+    _check(benchmark, methods, seed)
+    slices = benchmark.slices(folder)
+    found = clean_pictures(folder, benchmark, max_pixels) if slices is None else slices
+    bench = _Bench(benchmark, methods, crops)
+    runs = len(methods) * len(benchmark.conditions)
     skipped = []
     for index, image in enumerate(found):
-        report = _reporter(progress, index * runs, len(found) * runs, image.name)
+
+        def report(finished: int, before: int = index * runs, name: str = image.name) -> None:
+            progress(before + finished, len(found) * runs, name)
+
         try:
             clean = image.read()
         except ImageError as error:
             skipped.append(Skipped(image.name, str(error).removeprefix(f"{show_path(image.path)}: ")))
             report(runs)
-        else:
-            try:
-                bench.measure(image.name, clean, _image_seed(seed, index), report)
-            except ModelMismatchError as error:
-                raise ModelMismatchError(f"{show_path(image.path)}: {error}") from error
+            continue
+        try:
+            bench.measure(image.name, clean, _image_seed(seed, index), report)
+        except ModelMismatchError as error:
+            raise ModelMismatchError(f"{show_path(image.path)}: {error}") from error
     if len(skipped) == len(found):
         raise DatasetError(
             f"{show_path(folder)}: none of the {len(found)} images can be used; the first: {skipped[0].reason}"
         )
     return Evaluation(
-        task=degradation.task,
-        axis=degradation.axis,
+        task=benchmark.task.name,
+        axis=benchmark.axis,
         dataset=folder.resolve().name,
-        protocol=degradation.protocol,
+        protocol=f"{benchmark.protocol} {SCORING}",
         seed=seed,
         device=device,
         versions=_versions(methods),
-        untouched=None if degradation.untouched is None else degradation.untouched.name,
+        untouched=benchmark.untouched,
         notes=tuple(notes),
         results=bench.results(),
         skipped=tuple(skipped),
-        crops=bench.keeper.crops,
+        crops=tuple(crop for _, crop in bench.crops),
     )
 
 
-class _Bench(Generic[_L]):
-    """The methods and levels of an evaluation, and the scores so far."""
+class _Bench:
+    """The methods and conditions of an evaluation, the scores so far, and crops of the most detailed images."""
 
-    def __init__(
-        self, degradation: Degradation[_L], methods: Sequence[Method[_L]], keeper: CropKeeper, crop_size: int
-    ) -> None:
-        self.keeper = keeper
-        self._crop_size = crop_size
-        self._degradation = degradation
-        self._methods = methods
-        self._scores: dict[tuple[str, _L], list[Score]] = {
-            (method.name, level): [] for method in methods for level in degradation.levels
+    def __init__(self, benchmark: Benchmark[Any], methods: Mapping[str, Method], settings: CropSettings) -> None:
+        self._benchmark, self._methods, self._settings = benchmark, methods, settings
+        self._scores: dict[tuple[str, Any], list[Score]] = {
+            (name, condition): [] for name in methods for condition in benchmark.conditions
         }
         self._warm: set[int] = set()
+        self.crops: list[tuple[float, Crop]] = []
 
     def results(self) -> tuple[MethodResult, ...]:
         return tuple(
-            MethodResult(name, self._degradation.describe(level), tuple(scores))
-            for (name, level), scores in self._scores.items()
+            MethodResult(name, self._benchmark.describe(condition), tuple(scores))
+            for (name, condition), scores in self._scores.items()
         )
 
     def measure(self, name: str, clean: NDArray[Any], seed: int, report: Callable[[int], None]) -> None:
-        """Score every method at every level on one image, a complex one by its magnitude; keep its crop if it shows
-        much.
-        """
+        """Score every method under every condition on one image, a complex one by its magnitude."""
         self._warm_up(clean)
+        benchmark = self._benchmark
         visible = np.abs(clean)
-        window = most_detailed_window(visible, self._crop_size)
-        wanted = self.keeper.wants(window)
-        untouched = self._degradation.untouched
-        if untouched is not None and any(method.name == untouched.name for method in self._methods):
-            untouched = None  # it has panels of its own
-        panels = []
+        window = most_detailed_window(visible, self._settings.size)
+        count = self._settings.count
+        wanted = len(self.crops) < count or (count > 0 and window.detail > self.crops[-1][0])
+        # A method that does nothing may be among the others, and then has panels already.
+        untouched = None if benchmark.untouched in self._methods else benchmark.untouched
+        panels: list[Panel] = []
         finished = 0
-        for level in self._degradation.levels:
-            shown = self._degradation.describe(level)
-            observed = self._degradation.observe(clean, level, seed)
+        for condition in benchmark.conditions:
+            shown = benchmark.describe(condition)
+            observed = benchmark.degrade(clean, condition, seed)
             if wanted and untouched is not None:
-                panels.append(_panel(untouched.name, shown, np.clip(untouched(observed, level), 0, 1), visible, window))
-            for method in self._methods:
-                estimate, score = _score(method, name, observed, level, visible)
-                self._scores[method.name, level].append(score)
+                estimate = np.clip(benchmark.baseline(untouched)(observed, condition), 0, 1)
+                panels.append(_panel(untouched, shown, estimate, visible, window))
+            for method_name, method in self._methods.items():
+                estimate, score = _score(method, name, observed, condition, visible)
+                self._scores[method_name, condition].append(score)
                 if wanted:
-                    panels.append(_panel(method.name, shown, estimate, visible, window))
+                    panels.append(_panel(method_name, shown, estimate, visible, window))
                 finished += 1
                 report(finished)
         if wanted:
-            self.keeper.add(window, Crop(name, window.left, window.top, to_8_bits(window.cut(visible)), tuple(panels)))
+            crop = Crop(name, window.left, window.top, to_8_bits(window.cut(visible)), tuple(panels))
+            self.crops.append((window.detail, crop))
+            self.crops.sort(key=lambda kept: -kept[0])
+            del self.crops[count:]
 
     def _warm_up(self, clean: NDArray[Any]) -> None:
-        """One call of each method, unmeasured, on the first grey and the first colour image: libraries load late."""
-        if clean.ndim not in self._warm:
-            self._warm.add(clean.ndim)
-            level = self._degradation.levels[0]
-            try:
-                observed = self._degradation.observe(clean[:WARM_UP_SIZE, :WARM_UP_SIZE].copy(), level, 0)
-            except UnsupportedImageError:  # of one size only, such as a mask in a file
-                observed = self._degradation.observe(clean, level, 0)
-            for method in self._methods:
-                method(observed, level)
+        """Call each method once, unmeasured, on the first grey and the first colour image: libraries load late."""
+        if clean.ndim in self._warm:
+            return
+        self._warm.add(clean.ndim)
+        condition = self._benchmark.conditions[0]
+        try:
+            observed = self._benchmark.degrade(clean[:WARM_UP_SIZE, :WARM_UP_SIZE].copy(), condition, 0)
+        except UnsupportedImageError:  # of one size only, such as a mask in a file
+            observed = self._benchmark.degrade(clean, condition, 0)
+        for method in self._methods.values():
+            method(observed, condition)
 
 
-def _reporter(
-    progress: Callable[[Progress], None] | None, before: int, total: int, image: str
-) -> Callable[[int], None]:
-    """A function of the number of this image's runs that are over."""
-
-    def report(finished: int) -> None:
-        if progress is not None:
-            progress(Progress(before + finished, total, image))
-
-    return report
-
-
-def _score(method: Method[_L], name: str, observed: Image, level: _L, clean: Image) -> tuple[Image, Score]:
+def _score(method: Method, name: str, observed: Image, condition: Any, clean: Image) -> tuple[Image, Score]:
     start = time.perf_counter()
-    output = method(observed, level)
+    output = method(observed, condition)
     seconds = time.perf_counter() - start
     estimate = np.clip(output, 0, 1)
     megapixels = clean.shape[0] * clean.shape[1] / 1e6
     return estimate, Score(name, psnr(estimate, clean), ssim(estimate, clean), seconds, megapixels)
 
 
-def _panel(method: str, level: Level, estimate: Image, clean: Image, window: Window) -> Panel:
+def _panel(method: str, condition: Condition, estimate: Image, clean: Image, window: Window) -> Panel:
     shown = window.cut(estimate)
-    return Panel(method, level, to_8_bits(shown), psnr(estimate, clean), psnr(shown, window.cut(clean)))
+    return Panel(method, condition, to_8_bits(shown), psnr(estimate, clean), psnr(shown, window.cut(clean)))
 
 
-def _check(degradation: Degradation[_L], methods: Sequence[Method[_L]], seed: int) -> None:
-    names = [method.name for method in methods]
-    if not names:
+def _check(benchmark: Benchmark[Any], methods: Mapping[str, Method], seed: int) -> None:
+    if not methods:
         raise UsageError("no methods to evaluate; name a model or a baseline")
-    if len(set(names)) < len(names):
-        raise UsageError(f"methods of one name cannot be told apart: {', '.join(names)}")
-    labels = [degradation.describe(level).label for level in degradation.levels]
-    if not labels or len(set(degradation.levels)) < len(labels):
-        raise UsageError(f"levels to evaluate at must be different ones, not: {', '.join(labels) or 'none'}")
+    labels = [benchmark.describe(condition).label for condition in benchmark.conditions]
+    if not labels or len(set(benchmark.conditions)) < len(labels):
+        raise UsageError(f"conditions to evaluate under must be different ones, not: {', '.join(labels) or 'none'}")
     if seed < 0:
         raise UsageError(f"a seed must be 0 or more, not {seed}")
 
 
 def _image_seed(seed: int, index: int) -> int:
-    """One number out of two, such that neighbouring pairs give unrelated noise."""
+    """Return one number out of two, such that neighbouring pairs give unrelated noise."""
     return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
 
 
-def _versions(methods: Sequence[Method[_L]]) -> tuple[tuple[str, str], ...]:
-    packages = ["torch", "numpy", "scikit-image"] + ["bm3d"] * any(method.name == "bm3d" for method in methods)
+def _versions(methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
+    packages = ["torch", "numpy", "scikit-image"] + ["bm3d"] * ("bm3d" in methods)
     found = [(package, importlib.metadata.version(package)) for package in packages]
     return (("restorekit", __version__), ("python", platform.python_version()), *found)

@@ -8,9 +8,10 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from restorekit.evaluate.results import Crop, Evaluation, Level, Panel
+from restorekit.evaluate.results import Crop, Evaluation, Panel
 from restorekit.image import write_file
 from restorekit.pages.page import figure, render_header, render_page, tab_style, tabs
+from restorekit.tasks.base import Condition as Level
 
 MOST_COLUMNS = 4
 PSNR_DIGITS = 2
@@ -38,17 +39,17 @@ def render_report(evaluation: Evaluation) -> str:
         _images(evaluation),
         _footer(evaluation),
     )
-    return render_page(title, style + tab_style(_TABS, len(evaluation.levels)), body)
+    return render_page(title, style + tab_style(_TABS, len(evaluation.conditions)), body)
 
 
 def _facts(evaluation: Evaluation) -> str:
     scored = len(evaluation.images)
-    levels = ", ".join(level.label for level in evaluation.levels)
+    levels = ", ".join(level.label for level in evaluation.conditions)
     return f"{scored} image{'s' * (scored != 1)} · {levels} · seed {evaluation.seed} · {evaluation.device}"
 
 
 def _summary(evaluation: Evaluation) -> str:
-    levels, methods = evaluation.levels, evaluation.methods
+    levels, methods = evaluation.conditions, evaluation.methods
     groups = "".join(
         f'<th class="group start" colspan="2" scope="colgroup">{escape(level.label)}</th>' for level in levels
     )
@@ -64,8 +65,8 @@ def _summary(evaluation: Evaluation) -> str:
     for method in methods:
         results = [evaluation.result(method, level) for level in levels]
         cells = "".join(
-            _cell(_psnr(result.psnr), _ties(result.psnr, best_psnr[result.level], PSNR_DIGITS), start=True)
-            + _cell(_ssim(result.ssim), _ties(result.ssim, best_ssim[result.level], SSIM_DIGITS))
+            _cell(_psnr(result.psnr), _ties(result.psnr, best_psnr[result.condition], PSNR_DIGITS), start=True)
+            + _cell(_ssim(result.ssim), _ties(result.ssim, best_ssim[result.condition], SSIM_DIGITS))
             for result in results
         )
         speed = _speed_cells(evaluation.megapixels_per_second(method))
@@ -88,8 +89,8 @@ def _speed_cells(megapixels_per_second: float | None) -> str:
 def _crops(evaluation: Evaluation) -> str:
     if not evaluation.crops:
         return ""
-    labels = [escape(level.label) for level in evaluation.levels]
-    panes = ["".join(_crop(crop, level) for crop in evaluation.crops) for level in evaluation.levels]
+    labels = [escape(level.label) for level in evaluation.conditions]
+    panes = ["".join(_crop(crop, level) for crop in evaluation.crops) for level in evaluation.conditions]
     return (
         "<section>\n<h2>Side by side</h2>\n"
         '<p class="note">The most detailed part of the most detailed images, each pixel shown as two by two where '
@@ -100,7 +101,7 @@ def _crops(evaluation: Evaluation) -> str:
 
 
 def _crop(crop: Crop, level: Level) -> str:
-    panels = [panel for panel in crop.panels if panel.level == level]
+    panels = [panel for panel in crop.panels if panel.condition == level]
     best = _best(panel.psnr for panel in panels)
     height, width = crop.clean.shape[:2]
     figures = figure(crop.clean, "clean", "") + "".join(_panel_figure(panel, best) for panel in panels)
@@ -120,7 +121,7 @@ def _panel_figure(panel: Panel, best: float) -> str:
 
 
 def _images(evaluation: Evaluation) -> str:
-    tables = "".join(_image_table(evaluation, level) for level in evaluation.levels)
+    tables = "".join(_image_table(evaluation, level) for level in evaluation.conditions)
     return f"<section>\n<h2>Image by image</h2>\n{tables}</section>\n"
 
 

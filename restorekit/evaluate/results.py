@@ -13,6 +13,7 @@ from statistics import fmean
 from restorekit.errors import UsageError
 from restorekit.image import show_path
 from restorekit.pages.figures import Pixels8
+from restorekit.tasks.base import Condition
 from restorekit.zoo import CardFigure, ModelCard, load_weights, save_weights
 
 
@@ -28,29 +29,11 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Level:
-    """How strong the degradation was.
-
-    value: for JSON, as users know it: 25, "rggb". label: such as `sigma 25`. number: that of a model card for a value
-    that is text, as "radial:0.3" is 30 there.
-    """
-
-    value: float | str
-    label: str
-    number: float = 0.0
-
-    @property
-    def on_card(self) -> float:
-        """As `CardFigure.level` has it."""
-        return self.number if isinstance(self.value, str) else self.value
-
-
-@dataclass(frozen=True)
 class MethodResult:
     """One method at one level, a score for each image."""
 
     method: str
-    level: Level
+    condition: Condition
     scores: tuple[Score, ...]
 
     @property
@@ -87,7 +70,7 @@ class Panel:
     """A method's output within a crop, with the PSNR of the whole image and of the crop alone."""
 
     method: str
-    level: Level
+    condition: Condition
     pixels: Pixels8
     psnr: float
     crop_psnr: float
@@ -131,18 +114,18 @@ class Evaluation:
         return tuple(dict.fromkeys(result.method for result in self.results))
 
     @property
-    def levels(self) -> tuple[Level, ...]:
+    def conditions(self) -> tuple[Condition, ...]:
         """In the order asked for."""
-        return tuple(dict.fromkeys(result.level for result in self.results))
+        return tuple(dict.fromkeys(result.condition for result in self.results))
 
     @property
     def images(self) -> tuple[str, ...]:
         """Those that were scored."""
         return tuple(score.image for score in self.results[0].scores)
 
-    def result(self, method: str, level: Level) -> MethodResult:
+    def result(self, method: str, condition: Condition) -> MethodResult:
         """The scores of one method at one level."""
-        return next(result for result in self.results if (result.method, result.level) == (method, level))
+        return next(result for result in self.results if (result.method, result.condition) == (method, condition))
 
     def megapixels_per_second(self, method: str) -> float | None:
         """Over all images and levels together; None for the method that does nothing."""
@@ -178,8 +161,8 @@ class Evaluation:
 def _describe(result: MethodResult, axis: str) -> dict[str, object]:
     return {
         "method": result.method,
-        axis: result.level.value,
-        "level": result.level.on_card,
+        axis: result.condition.value,
+        "level": result.condition.on_card,
         "psnr": _finite(result.psnr),
         "ssim": _finite(result.ssim),
         "seconds": result.seconds,
@@ -230,14 +213,14 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
         raise UsageError(
             f"{show_path(evaluation)} has no figures for {card.name}; evaluate it with --model {card.name}"
         )
-    new = {(one.dataset, one.level, one.quality) for one in found}
+    new = {(one.dataset, one.conditioning, one.quality) for one in found}
     if len(new) < len(found):
         raise UsageError(
             f"{show_path(evaluation)} has figures of several {document['axis']}s, which a card cannot tell apart; "
             "record an evaluation with one"
         )
-    kept = [one for one in card.measured if (one.dataset, one.level, one.quality) not in new]
-    ordered = sorted([*kept, *found], key=lambda one: (one.dataset, one.quality, one.level))
+    kept = [one for one in card.measured if (one.dataset, one.conditioning, one.quality) not in new]
+    ordered = sorted([*kept, *found], key=lambda one: (one.dataset, one.quality, one.conditioning))
     card = replace(card, measured=tuple(ordered))
     save_weights(weights, tensors, card)
     return card

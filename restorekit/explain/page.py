@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from restorekit._version import __version__
+from restorekit.batch.files import Restored
+from restorekit.batch.run import Operation
 from restorekit.errors import OutputError
 from restorekit.explain.figures import (
     MAGMA,
@@ -51,8 +53,7 @@ from restorekit.image import Metadata, Picture, check_output, show_path, write_f
 from restorekit.numerics.metrics import psnr
 from restorekit.pages.figures import Pixels8, to_8_bits
 from restorekit.pages.page import image, png, render_header, render_page, shown, tab_style, tabs
-from restorekit.restore.batch import Restored
-from restorekit.restore.case import Examinable, Image
+from restorekit.tasks.base import Image
 
 
 class Gallery:
@@ -106,7 +107,7 @@ def before_and_after(subject: Subject, gallery: Gallery) -> str:
     patches, size = subject.trajectory.grid.rows * subject.trajectory.grid.cols, subject.trajectory.patch_size
     numbers = sum(parameter.numel() for parameter in subject.network.parameters())
     label = (
-        f"{wording.about.format(error=255 * subject.case.level)} The network, all of {numbers:,} numbers, cuts what "
+        f"{wording.about.format(error=255 * subject.case.conditioning)} The network, all of {numbers:,} numbers, cuts what "
         f"you see into {patches:,} overlapping patches of {size} by {size} pixels, writes each as a sum of atoms, and "
         "averages what the patches say. The small frame marks the patch that is taken apart below."
     )
@@ -477,7 +478,7 @@ PAGE = "index.html"
 def render_explanation(subject: Subject) -> dict[str, bytes]:
     """The files of an explanation, by name: its pictures, and after them the page."""
     style = resources.files("restorekit.explain").joinpath("explain.css").read_text("utf-8")
-    title = f"How {subject.name} was {subject.wording.participle}"
+    title = f"How {subject.name} was {subject.task.participle}"
     gallery = Gallery()
     maps = "maps three" if subject.clean is not None else "maps"
     body = (
@@ -561,7 +562,7 @@ class Explained:
     to look at, x and y, or None for the most detailed place. reference: the clean picture, where there is one.
     """
 
-    operation: Examinable
+    operation: Operation
     name: str
     folder: Path
     overwrite: bool
@@ -574,7 +575,9 @@ class Explained:
         Raises:
             UsageError: see `make_subject`. OutputError: see `write_folder`.
         """
-        restored, case = self.operation.examined(picture)
+        restored = self.operation(picture)
+        assert isinstance(restored, Restored)
+        case = restored.trace
         clean = None if self.reference is None else case.truth_of(self.reference)
         subject = make_subject(self.name, case, restored.parameters, clean, self.at)
         write_folder(self.folder, render_explanation(subject), overwrite=self.overwrite)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.errors import UsageError
-from restorekit.explain.wording import WORDINGS, Wording
 from restorekit.inference.runner import inference
 from restorekit.models import SparseCoding
 from restorekit.numerics.metrics import psnr
 from restorekit.numerics.patches import aggregate_patches, coverage, extract_patches
 from restorekit.pages.figures import most_detailed_window
 from restorekit.priors.neighbours import Grid, Similarities
-from restorekit.restore.case import Image, RestorationTrace
+from restorekit.tasks import get_task
+from restorekit.tasks.base import Image, RestorationTrace, Task, Wording
 from restorekit.zoo.selection import sparse_coding_of
 
 LARGEST_WINDOW = 256
@@ -163,9 +163,16 @@ class Subject:
     patch: int
 
     @property
+    def task(self) -> Task[Any]:
+        """The task that the picture was restored by."""
+        return get_task(self.case.model.card.task)
+
+    @property
     def wording(self) -> Wording:
         """How to speak of its task."""
-        return WORDINGS[self.case.model.card.task]
+        wording = self.task.wording
+        assert wording is not None
+        return wording
 
     @property
     def observed(self) -> Image:
@@ -215,7 +222,7 @@ def make_subject(
         raise UsageError(f"there is no pixel {x},{y} in {width}x{height}; x is up to {width - 1}, y up to {height - 1}")
     region = region_around(y, x, observed.shape, network, case.stride)
     mask = None if case.mask is None else _as_batch(region.cut(case.mask))
-    trajectory = follow(network, _as_batch(region.cut(observed)), case.level, case.stride, mask)
+    trajectory = follow(network, _as_batch(region.cut(observed)), case.conditioning, case.stride, mask)
     estimates = tuple(_as_image(estimate.clamp(0, 1)) for estimate in trajectory.estimates)
     patch = trajectory.patch_at(y - region.top, x - region.left)
     return Subject(name, parameters, case, network, clean, region, trajectory, estimates, patch)

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -20,7 +19,7 @@ from restorekit.models import PatchNetwork, View, Window
 from restorekit.numerics.dihedral import dihedral, dihedral_inverse
 from restorekit.numerics.patches import within_memory
 from restorekit.physics.mosaic import mirror
-from restorekit.types import Quality
+from restorekit.types import LEAST_TILE, Quality, RunReport, RunSettings
 
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
@@ -30,26 +29,7 @@ LEAST_CPU_MEMORY = 192 * 2**20
 """... but a tile gets no less than this."""
 IMAGE_COPIES = 6
 LARGEST_TILE = 1024
-LEAST_TILE = 16
 LEAST_NONLOCAL_TILE = 64
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How to run a network. `device`: auto, cpu, cuda or cuda:N; `tile`: pixels across a tile, None for automatic."""
-
-    quality: Quality = Quality.BALANCED
-    device: str = "auto"
-    tile: int | None = None
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """What a run took: the device, the number of tiles at full size, and seconds."""
-
-    device: str
-    tiles: int
-    seconds: float
 
 
 def resolve_device(name: str) -> torch.device:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from restorekit.errors import MemoryExhaustedError, UsageError
 from restorekit.inference.plug_and_play import Watch
-from restorekit.inference.runner import RunReport, free_memory
+from restorekit.inference.runner import free_memory
 from restorekit.numerics.patches import unless_out_of_memory
+from restorekit.types import RunReport
 
 Image = NDArray[np.float32]
 
@@ -146,6 +147,4 @@ def _solved(solve: Solve, observed: Image, windows: Windows) -> tuple[Image, Run
         place = slice(scale * down.start, scale * down.stop), slice(scale * across.start, scale * across.stop)
         estimate[place] += part * weights.reshape(weights.shape + (1,) * (part.ndim - 2))
         reports.append(report)
-    return estimate, RunReport(
-        reports[0].device, sum(report.tiles for report in reports), sum(report.seconds for report in reports)
-    )
+    return estimate, RunReport.total(reports)

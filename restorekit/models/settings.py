@@ -7,7 +7,6 @@ from dataclasses import MISSING, dataclass, fields
 
 from restorekit.errors import WeightsError
 
-
 RENAMED = {"peers": "neighbours"}
 """Settings that files of earlier versions have under another name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from restorekit.errors import UsageError
 from restorekit.physics.base import Physics
@@ -101,3 +102,18 @@ def bicubic_error(scale: int) -> float:
 def _check_scale(scale: int) -> None:
     if scale not in SCALES:
         raise UsageError(f"scale {scale}: use one of {', '.join(map(str, SCALES))}")
+
+
+def enlarge_bicubic(images: Tensor, scale: int) -> Tensor:
+    """Bicubic interpolation with a = -0.75: [B, C, h, w] -> [B, C, scale h, scale w], which may leave [0, 1]."""
+    return interpolate(images, scale_factor=scale, mode="bicubic", align_corners=False)
+
+
+def shrink_bicubic(images: Tensor, scale: int) -> Tensor:
+    """Bicubic interpolation of torch, a = -0.75, without antialiasing: [B, C, H, W] -> [B, C, H // scale, W // scale].
+
+    Rows and columns at the bottom and right beyond multiples of the scale are left out.
+    """
+    height, width = (side - side % scale for side in images.shape[-2:])
+    size = (height // scale, width // scale)
+    return interpolate(images[..., :height, :width], size=size, mode="bicubic", align_corners=False, antialias=False)

@@ -23,7 +23,9 @@ from restorekit.image import Picture, read_picture, supported_suffixes
 from restorekit.image.mri import SLICES_SUFFIX, read_slices
 from restorekit.models import Measurement
 from restorekit.physics.jpeg import rgb_to_ycbcr, shrink
-from restorekit.train.degradation import LEVELS, JpegSettings
+from restorekit.tasks.deblock import JpegSection as JpegSettings
+
+LEVELS = 255.0
 from restorekit.train.recipe import Recipe
 
 COMPLEX, COLOUR = 2, 3

@@ -41,7 +41,7 @@ def export_weights(path: Path, recipe: Recipe, tensors: Mapping[str, Tensor], st
         settings=settings,
         task=recipe.task,
         channels=network.channels,
-        level_range=recipe.degradation.level_range,
+        conditioning_range=recipe.degradation.conditioning_range,
         parameters=sum(tensor.numel() for tensor in tensors.values()),
         description=recipe.description,
         recipe=recipe.name,

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from restorekit.models import Measurement, Reconstructor
 from restorekit.numerics.metrics import psnr
 from restorekit.train.data import COMPLEX, centre_crop
-from restorekit.train.degradation import LEVELS
+
+LEVELS = 255.0
 from restorekit.train.recipe import LOGARITHMIC, Recipe
 
 REFERENCE_LEVEL = 25 / LEVELS

@@ -15,23 +15,8 @@ from typing import Any, TypeVar
 import torch
 
 from restorekit.errors import TrainingError, UsageError
-from restorekit.train.blur import BlurSettings
-from restorekit.train.degradation import LEVELS, Degradation, JpegSettings, MosaicSettings, NoiseSettings
-from restorekit.train.downsampling import DownsamplingSettings
-from restorekit.train.kspace import KspaceSettings
-
-DEGRADATIONS: Mapping[str, type[Degradation]] = MappingProxyType(
-    {
-        "noise": NoiseSettings,
-        "jpeg": JpegSettings,
-        "mosaic": MosaicSettings,
-        "blur": BlurSettings,
-        "downsampling": DownsamplingSettings,
-        "kspace": KspaceSettings,
-    }
-)
-"""The sections of a recipe that say what is done to clean crops; it has one of them."""
-
+from restorekit.tasks import training_sections
+from restorekit.tasks.base import TrainingSection as Degradation
 
 LOGARITHMIC = "logarithmic"
 LOSSES = ("squared", LOGARITHMIC)
@@ -204,10 +189,6 @@ def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
         raise ValueError(f"loss {recipe.loss!r}: use one of {', '.join(LOSSES)}")
     if recipe.optimiser.precision not in PRECISIONS:
         raise ValueError(f"precision {recipe.optimiser.precision!r}: use one of {', '.join(PRECISIONS)}")
-    if isinstance(recipe.degradation, JpegSettings):
-        for name, share in (("shifted", recipe.degradation.shifted), ("chroma", recipe.degradation.chroma)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} {share}: use a share from 0 to 1")
     if not 0 < recipe.data.shrink <= 1:
         raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
     if not 1 <= recipe.data.enlarge < math.inf:
@@ -220,19 +201,21 @@ def _in_units(settings: Mapping[str, Any]) -> dict[str, object]:
     converted: dict[str, object] = {}
     for name, value in settings.items():
         if name == "knots":
-            converted[name] = [level / LEVELS for level in value]
+            converted[name] = [level / 255.0 for level in value]
         elif name == "first":
-            converted[name] = value / LEVELS
+            converted[name] = value / 255.0
         else:
             converted[name] = _in_units(value) if isinstance(value, dict) else value
     return converted
 
 
 def _degradation(table: dict[str, Any]) -> Degradation:
-    given = [name for name in DEGRADATIONS if name in table]
+    given = [name for name in training_sections() if name in table]
     if len(given) != 1:
-        raise ValueError(f"one of the sections {', '.join(DEGRADATIONS)} is needed, not {', '.join(given) or 'none'}")
-    return _section(DEGRADATIONS[given[0]], table.pop(given[0]))
+        raise ValueError(
+            f"one of the sections {', '.join(training_sections())} is needed, not {', '.join(given) or 'none'}"
+        )
+    return _section(training_sections()[given[0]], table.pop(given[0]))
 
 
 _Section = TypeVar("_Section")

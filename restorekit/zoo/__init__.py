@@ -1,31 +1,16 @@
-"""Model files: what they say about themselves, whether they can be trusted, and where they are found."""
+"""Model files: what they say about themselves, whether they can be trusted, and which one is used."""
 
-from __future__ import annotations
-
-from restorekit.zoo.card import CHANNELS, CardFigure, ModelCard
-from restorekit.zoo.selection import (
-    ModelFile,
-    ShippedModel,
-    default_model,
-    default_models,
-    default_of,
-    find,
-    locate,
-    shipped_models,
-    specialists,
-)
+from restorekit.zoo.card import CardFigure, ModelCard
+from restorekit.zoo.selection import ModelFile, ModelSelection, ShippedModel, find, locate, shipped_models
 from restorekit.zoo.weights import LoadedModel, load_model, load_weights, read_card, save_weights
 
 __all__ = [
-    "CHANNELS",
     "CardFigure",
     "LoadedModel",
     "ModelCard",
     "ModelFile",
+    "ModelSelection",
     "ShippedModel",
-    "default_model",
-    "default_models",
-    "default_of",
     "find",
     "load_model",
     "load_weights",
@@ -33,5 +18,4 @@ __all__ = [
     "read_card",
     "save_weights",
     "shipped_models",
-    "specialists",
 ]

@@ -29,7 +29,7 @@ class CardFigure:
     """
 
     dataset: str
-    level: float
+    conditioning: float
     quality: str
     psnr: float
     ssim: float | None = None
@@ -54,7 +54,7 @@ class ModelCard:
     settings: Mapping[str, object]
     task: str
     channels: int
-    level_range: tuple[float, float]
+    conditioning_range: tuple[float, float]
     parameters: int
     description: str
     recipe: str
@@ -67,18 +67,22 @@ class ModelCard:
 
     def covers(self, level: float) -> bool:
         """Whether the model was made for a level, up to the rounding that a change of scale costs."""
-        low, high = self.level_range
+        low, high = self.conditioning_range
         return low <= round(level, 6) <= high
 
     @property
-    def levels(self) -> str:
+    def range_text(self) -> str:
         """The range of levels, such as "2 to 4", or the only one."""
-        low, high = self.level_range
+        low, high = self.conditioning_range
         return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
     def to_json(self) -> str:
         """The card as a JSON object: its fields, and `format`, the version of this layout."""
-        return json.dumps({"format": FORMAT_VERSION, **asdict(self)}, ensure_ascii=False, allow_nan=False)
+        d = asdict(self)
+        d["level_range"] = d.pop("conditioning_range")
+        for m in d["measured"]:
+            m["level"] = m.pop("conditioning")
+        return json.dumps({"format": FORMAT_VERSION, **d}, ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCard:
@@ -98,15 +102,19 @@ class ModelCard:
                 f"the model card has format {_shorten(document.get('format'))}, "
                 f"this version of restorekit reads {FORMAT_VERSION}; upgrade restorekit or export the model again"
             )
-        _check_keys(document, ["format", *(field.name for field in fields(cls))], "the model card")
+        _check_keys(
+            document,
+            ["format", *(field.name.replace("conditioning_range", "level_range") for field in fields(cls))],
+            "the model card",
+        )
         card = _Reader(document, "the model card")
         return cls(
             name=card.text("name"),
             architecture=card.text("architecture"),
             settings=card.mapping("settings"),
-            task=card.one_of("task", TASKS),
+            task=card.text("task"),
             channels=card.one_of("channels", tuple(CHANNELS)),
-            level_range=card.interval("level_range"),
+            conditioning_range=card.interval("level_range"),
             parameters=card.count("parameters"),
             description=card.text("description"),
             recipe=card.text("recipe"),
@@ -123,11 +131,11 @@ def _measurement(entry: object) -> CardFigure:
     where = "a measurement on the model card"
     if not isinstance(entry, dict):
         raise WeightsError(f"{where} must be a JSON object, not {_shorten(entry)}")
-    _check_keys(entry, [field.name for field in fields(CardFigure)], where)
+    _check_keys(entry, [field.name.replace("conditioning", "level") for field in fields(CardFigure)], where)
     reader = _Reader(entry, where)
     return CardFigure(
         dataset=reader.text("dataset"),
-        level=reader.number("level"),
+        conditioning=reader.number("level"),
         quality=reader.text("quality"),
         psnr=reader.number("psnr"),
         ssim=None if entry["ssim"] is None else reader.number("ssim"),

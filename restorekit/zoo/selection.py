@@ -1,11 +1,10 @@
-"""Which model a name means, and where its file is: a path, a model shipped with the package, or one on the hub."""
+"""Which model restores a picture, and where its file is: a path, a model of the package, or one on the hub."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import stat
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,34 +12,200 @@ from pathlib import Path
 from restorekit.errors import ModelMismatchError, ModelNotFoundError, UsageError
 from restorekit.image import show_path
 from restorekit.models import SparseCoding
-from restorekit.types import Quality
-from restorekit.zoo.card import CHANNELS, ModelCard
+from restorekit.types import CHANNELS, DefaultModels, Quality
+from restorekit.zoo.card import ModelCard
 from restorekit.zoo.hub import HUB_SYNTAX, HubReference, check_sha256, fetch, normalise_sha256
 from restorekit.zoo.weights import LoadedModel, load_model, read_card
 
-_DEFAULT_MODELS = {
-    ("denoise", 1): "denoise-gray-groupsc",
-    ("denoise", 3): "denoise-color-groupsc",
-    ("demosaic", 3): "demosaic-color-unet",
-    ("deblock", 1): "deblock-gray-unet",
-    ("deblur", 1): "denoise-gray-groupsc",
-    ("deblur", 3): "deblur-color-unet",
-    ("superres", 1): "superres-color-enlarger",
-    ("superres", 3): "superres-color-enlarger",
-    ("cs-mri", 1): "cs-mri-unet",
-}
-"""By task and number of channels: what serves at every level, also as the prior of another task."""
-_SPECIALISTS = {
-    ("denoise", 1): ("denoise-gray-unet",),
-    ("denoise", 3): ("denoise-color-unet",),
-    ("superres", 1): ("superres-color-enlarger-4",),
-    ("superres", 3): ("superres-color-enlarger-4",),
-}
-"""Models that are better than the default one at the levels on their cards, as far as they are installed."""
-_EXPLAINED_MODELS = {("demosaic", 3): "demosaic-color-groupsc", ("deblock", 1): "deblock-gray-groupsc"}
-"""What takes the place of a default model that has nothing to show where what is done is to be explained."""
+PRIOR_TASK = "denoise"
+"""The task of models that can be the prior of other tasks."""
+_FAINT_NOISE, _STRONG_NOISE = 1, 50
+"""On the scale 0..255: solvers ask their prior to remove much noise at the beginning and little at the end."""
 _SUFFIX = ".safetensors"
 _PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class ModelSelection:
+    """The model that was named, or the default ones of a task.
+
+    A task may have a default model for grey and one for colour pictures, and specialists that are better within the
+    range on their cards. A task that takes denoisers uses them as the prior of a solver; such a denoiser has to remove
+    noise of all strengths.
+
+    Args:
+        task: its name.
+        defaults: its default models.
+        model: a loaded model, the name of one, the path of a weights file, or None for the default models.
+        offline: never ask the hub.
+        explained: choose models whose steps `--explain` can show.
+    Raises:
+        ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, is damaged, or is made for
+            another task. UsageError: it has no atoms to explain.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        defaults: DefaultModels,
+        model: LoadedModel | str | None = None,
+        *,
+        offline: bool = False,
+        explained: bool = False,
+    ) -> None:
+        self.task, self.defaults = task, defaults
+        self._offline, self._explained = offline, explained
+        self._general = {**defaults.general, **(defaults.explained if explained else {})}
+        self._loaded: dict[str, LoadedModel] = {}
+        self.named = load_model(find(model, offline=offline)) if isinstance(model, str) else model
+        if self.named is not None:
+            self._check(self.named)
+
+    @property
+    def name(self) -> str:
+        """The name of the model that was named or of the only default, else `default`; see `note`."""
+        if self.named is not None:
+            return self.named.card.name
+        names = {*self._general.values(), *(name for cards in self._specialists.values() for name in cards)}
+        return names.pop() if len(names) == 1 else "default"
+
+    def name_at(self, quality: Quality) -> str:
+        """Return the name in tables of an evaluation, such as `denoise-gray-sc (best)`."""
+        return f"{self.name} ({quality.value})"
+
+    @property
+    def note(self) -> str:
+        """Which models the name `default` stands for; empty where the name says it."""
+        if self.name != "default":
+            return ""
+        orders = {channels: self._order(channels) for channels in self._general}
+        if len(set(orders.values())) == 1:
+            return f"default: {orders.popitem()[1]}"
+        return f"default: {'; '.join(f'for {CHANNELS[channels]} images {order}' for channels, order in orders.items())}"
+
+    def cards(self, conditioning: float | None = None) -> tuple[ModelCard, ...]:
+        """Return the cards of the models that may be used, without loading them.
+
+        A default model that is not installed is missed when a picture needs it.
+
+        Args:
+            conditioning: how strong the degradation is, in the units of the cards; None if the model has to serve all.
+        """
+        if self.named is not None:
+            return (self.named.card,)
+        names = dict.fromkeys(self._default_name(channels, conditioning) for channels in self._general)
+        shipped = shipped_files()
+        return tuple(read_card(shipped[name]) for name in names if name in shipped)
+
+    def preload(self, conditioning: float | None = None) -> None:
+        """Load the models that may be used, so that no measurement of time includes it."""
+        for card in self.cards(conditioning):
+            if self.named is None:
+                self._load(card.name)
+
+    def fitting(self, channels: int, conditioning: float | None = None) -> LoadedModel:
+        """Return the model for pictures of 1 or 3 channels, loaded when it is first needed.
+
+        Args:
+            channels: of the picture.
+            conditioning: see `cards`.
+        Raises:
+            ModelMismatchError: the model named is for others. ModelNotFoundError: the default one is not installed.
+            WeightsError: it is damaged.
+        """
+        if self.named is None:
+            return self._load(self._default_name(channels, conditioning))
+        card = self.named.card
+        # A default model for both kinds of pictures takes both, also where it is named.
+        both = {self._general[channels], *self._specialists.get(channels, {})}
+        if card.channels != channels and card.name not in both:
+            raise ModelMismatchError(
+                f"a {CHANNELS[channels]} picture, but {card.name} is a model for {CHANNELS[card.channels]} ones; "
+                f"{self._general[channels]} would fit"
+            )
+        return self.named
+
+    @cached_property
+    def _specialists(self) -> dict[int, dict[str, ModelCard]]:
+        """The cards of the installed specialists by number of channels and name; the first that covers is used."""
+        if self._explained:
+            return {}
+        shipped = shipped_files()
+        return {
+            channels: {name: read_card(shipped[name]) for name in names if name in shipped}
+            for channels, names in self.defaults.specialists.items()
+        }
+
+    def _order(self, channels: int) -> str:
+        """Return which model is used up to, or at, which conditioning."""
+        better = []
+        for name, card in self._specialists.get(channels, {}).items():
+            low, high = card.conditioning_range
+            better.append(f"{name} {'at' if low == high else 'up to'} {high:g}")
+        general = self._general[channels]
+        return ", ".join([*better, f"else {general}"]) if better else general
+
+    def _default_name(self, channels: int, conditioning: float | None) -> str:
+        if conditioning is not None:
+            for name, card in self._specialists.get(channels, {}).items():
+                if card.covers(conditioning):
+                    return name
+        return self._general[channels]
+
+    def _load(self, name: str) -> LoadedModel:
+        if name not in self._loaded:
+            try:
+                path = find(name, offline=self._offline)
+            except ModelNotFoundError as error:
+                raise ModelNotFoundError(
+                    f"{name}, the default model to {self.task}, is not installed; name another with --model"
+                ) from error
+            self._loaded[name] = load_model(path)
+        return self._loaded[name]
+
+    def _check(self, model: LoadedModel) -> None:
+        """Raise ModelMismatchError for a model of another task or kind of image, UsageError for one without atoms."""
+        card, usable = model.card, " and ".join(dict.fromkeys(self._general.values()))
+        tasks = (self.task, PRIOR_TASK) if self.defaults.takes_denoisers else (self.task,)
+        if card.task not in tasks:
+            raise ModelMismatchError(f"{card.name} is a model to {card.task}, not to {self.task}; {usable} would fit")
+        if card.channels not in self._general:
+            wanted = " or ".join(CHANNELS[channels] for channels in self._general)
+            raise ModelMismatchError(
+                f"{card.name} is for {CHANNELS[card.channels]} images, and to {self.task} takes one for {wanted} "
+                f"images; {usable} would fit"
+            )
+        if card.task != self.task:
+            check_prior(card)
+        if self._explained:
+            sparse_coding_of(model)
+
+
+def check_prior(card: ModelCard) -> None:
+    """Raise ModelMismatchError for a denoiser that was made for a part of the noise levels alone."""
+    low, high = card.conditioning_range
+    if low > _FAINT_NOISE or high < _STRONG_NOISE:
+        raise ModelMismatchError(
+            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove noise from "
+            f"{_FAINT_NOISE} to {_STRONG_NOISE}; name a denoiser for all of it"
+        )
+
+
+def sparse_coding_of(model: LoadedModel) -> SparseCoding:
+    """Return the network of a model that codes patches. Raises UsageError for any other."""
+    if not isinstance(model.network, SparseCoding):
+        raise UsageError(
+            f"{model.card.name} has no atoms that could explain what it does; name a model to denoise, demosaic or "
+            "deblock that ends in -sc or -groupsc"
+        )
+    return model.network
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Where a model's file is; `commit` is the commit of the hub it belongs to, None if it is not from the hub."""
+
+    path: Path
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,78 +216,20 @@ class ShippedModel:
     path: Path
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """Where a model's file is; `commit` is the hub's commit it belongs to, None if it is not from the hub."""
-
-    path: Path
-    commit: str | None = None
-
-
-def default_model(task: str, channels: int) -> str:
-    """The name of the model that is used where none is asked for and no stand-in covers the level.
-
-    Raises:
-        ModelNotFoundError: there is none for that task and number of channels.
-    """
-    try:
-        return _DEFAULT_MODELS[task, channels]
-    except KeyError:
-        known = ", ".join(f"{task} with {channels}" for task, channels in _DEFAULT_MODELS)
-        raise ModelNotFoundError(f"no default model for {task} with {channels} channels; there is: {known}") from None
-
-
-def default_models(task: str, *, explained: bool = False) -> dict[int, str]:
-    """The names of a task's default models by number of channels, the least first.
-
-    explained: whether what they do is to be explained.
-    """
-    models = _DEFAULT_MODELS | (_EXPLAINED_MODELS if explained else {})
-    return {channels: name for (known, channels), name in sorted(models.items()) if known == task}
-
-
-def default_of(path: Path) -> tuple[str, ...]:
-    """The tasks that the model in a file is used for where none is asked for and nothing is to be explained.
-
-    It may be so at some levels or for some pictures alone. No task for a file that is not installed with the package.
-    """
-    shipped = _shipped_files().get(path.stem)
-    if shipped is None or path.resolve() != shipped.resolve():
-        return ()
-    named = {task: None for (task, _), name in _DEFAULT_MODELS.items() if name == path.stem}
-    better = {task: None for (task, _), names in _SPECIALISTS.items() if path.stem in names}
-    return tuple(named | better)
-
-
-def specialists(task: str) -> dict[int, dict[str, ModelCard]]:
-    """The cards of the installed models that are better at a part of a task's levels, by number of channels and name.
-
-    Where no model is asked for, the first whose card covers the level is used, and the default one where none does.
-
-    Raises:
-        WeightsError: one of their files is damaged.
-    """
-    shipped = _shipped_files()
-    return {
-        channels: {name: read_card(shipped[name]) for name in names if name in shipped}
-        for (known, channels), names in _SPECIALISTS.items()
-        if known == task
-    }
-
-
 def weights_folder() -> Path:
-    """The folder of the shipped models: inside the installed package, or at the top of a source checkout."""
+    """Return the folder of the shipped models: inside the installed package, or at the top of a source checkout."""
     installed = _PACKAGE / "weights"
     return installed if installed.is_dir() else _PACKAGE.parent / "weights"
 
 
-def shipped_models() -> tuple[ShippedModel, ...]:
-    """All models installed with the package, by name.
+def shipped_files() -> dict[str, Path]:
+    """Return the files of the shipped models by name."""
+    return {path.stem: path for path in sorted(weights_folder().glob(f"*{_SUFFIX}"))}
 
-    Raises:
-        WeightsError: one of their files is damaged.
-    """
-    return tuple(ShippedModel(read_card(path), path) for path in _shipped_files().values())
+
+def shipped_models() -> tuple[ShippedModel, ...]:
+    """Return all models installed with the package, by name. Raises WeightsError if one of their files is damaged."""
+    return tuple(ShippedModel(read_card(path), path) for path in shipped_files().values())
 
 
 def find(
@@ -176,12 +283,8 @@ def _looks_like_path(text: str) -> bool:
     return "/" in text or os.sep in text or text.endswith(_SUFFIX)
 
 
-def _shipped_files() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(weights_folder().glob(f"*{_SUFFIX}"))}
-
-
 def _shipped_file(name: str) -> Path:
-    known = _shipped_files()
+    known = shipped_files()
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)
@@ -212,180 +315,3 @@ def _agreed(what: str, named: str | None, asked: str | None) -> str | None:
     if named is not None and asked is not None and named != asked:
         raise UsageError(f"the name of the model says {what} {named!r}, the option {asked!r}; give one of them")
     return asked if named is None else named
-
-
-PRIOR_TASK = "denoise"
-"""What the models are made for that can be the prior of other tasks."""
-_TAKE_PRIORS = ("deblur", "superres")
-"""The tasks that are done with a denoiser as well as with a model trained for them."""
-
-_FAINT_NOISE, _STRONG_NOISE = 1, 50
-"""On the scale 0..255: solvers ask their prior to remove much at the beginning and little at the end."""
-
-
-class ModelSelection:
-    """The model that was named, or the default one of the task, which for some tasks depends on the picture.
-
-    To denoise there is a default model for grey and one for colour pictures; a demosaicked picture has always three
-    channels, and what is deblocked always one, so that these tasks have one default, and take no other kind of model.
-    Where the level of the degradation is known, such as the noise level or the scale to enlarge by, a model that is
-    better at it may stand in for the default.
-    Tasks with a prior take models that were trained for them, and denoisers for all levels.
-
-    Args:
-        task: one of `zoo.card.TASKS`.
-        model: a loaded one, a name or the path of a weights file, or None for the default models.
-        offline: never ask the hub.
-        explained: whether what is done is to be explained, for which U-Nets have nothing to show.
-
-    Raises:
-        ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, damaged, or of another task
-            or only a part of the levels that a prior needs. UsageError: it is to be explained and has no atoms.
-
-    """
-
-    def __init__(
-        self, task: str, model: LoadedModel | str | None, *, offline: bool = False, explained: bool = False
-    ) -> None:
-        self._task = task
-        self._offline = offline
-        self._explained = explained
-        self._names = default_models(task, explained=explained)
-        self._defaults: dict[str, LoadedModel] = {}
-        self._given = load_model(find(model, offline=offline)) if isinstance(model, str) else model
-        if self._given is not None:
-            self._check(self._given)
-
-    @property
-    def task(self) -> str:
-        """The task whose defaults are chosen from; denoisers may do another, as its prior."""
-        return self._task
-
-    @property
-    def name(self) -> str:
-        """The name of the model that was named, or of the only default, or else `default`; see `note`."""
-        if self._given is not None:
-            return self._given.card.name
-        names = {*self._names.values(), *(name for cards in self._specialists.values() for name in cards)}
-        return names.pop() if len(names) == 1 else "default"
-
-    def name_at(self, quality: Quality) -> str:
-        """What tables of an evaluation call it, such as `denoise-gray-sc (best)`."""
-        return f"{self.name} ({quality.value})"
-
-    @property
-    def note(self) -> str:
-        """Which models the name `default` stands for; empty if there is no such question."""
-        if self.name != "default":
-            return ""
-        orders = {channels: self._order(channels) for channels in self._names}
-        if len(set(orders.values())) == 1:
-            return f"default: {orders.popitem()[1]}"
-        return f"default: {'; '.join(f'for {CHANNELS[channels]} images {order}' for channels, order in orders.items())}"
-
-    def _order(self, channels: int) -> str:
-        """Which model is used up to, or at, which level."""
-        better = []
-        for name, card in self._specialists.get(channels, {}).items():
-            low, high = card.level_range
-            better.append(f"{name} {'at' if low == high else 'up to'} {high:g}")
-        general = self._names[channels]
-        return ", ".join([*better, f"else {general}"]) if better else general
-
-    def candidates(self, level: float | None = None) -> tuple[LoadedModel, ...]:
-        """The models in question at a level, see `fitting`: the one that was named, or the default ones.
-
-        A default model that is not installed is missed when a picture needs it.
-        """
-        if self._given is not None:
-            return (self._given,)
-        found = []
-        for channels in self._names:
-            with suppress(ModelNotFoundError):
-                found.append(self._default(channels, level))
-        return tuple(found)
-
-    def fitting(self, channels: int, level: float | None = None) -> LoadedModel:
-        """The model for pictures of 1 or 3 channels.
-
-        level: of their degradation, as in `ModelCard.level_range`; None if the model has to serve at every level.
-
-        Raises:
-            ModelMismatchError: the model named is for others. ModelNotFoundError: the default one is not installed.
-            WeightsError: the default one, or one that may stand in for it, is damaged.
-        """
-        if self._given is None:
-            return self._default(channels, level)
-        if self._given.card.channels != channels and not self._is_default(self._given, channels):
-            raise ModelMismatchError(
-                f"a {CHANNELS[channels]} picture, but {self._given.card.name} is a model for "
-                f"{CHANNELS[self._given.card.channels]} ones; {self._names[channels]} would fit"
-            )
-        return self._given
-
-    def _is_default(self, model: LoadedModel, channels: int) -> bool:
-        """Whether pictures of so many channels have the model by default, which then takes both kinds of them."""
-        return model.card.name == self._names[channels] or model.card.name in self._specialists.get(channels, {})
-
-    @cached_property
-    def _specialists(self) -> dict[int, dict[str, ModelCard]]:
-        return {} if self._explained else specialists(self._task)
-
-    def _default_name(self, channels: int, level: float | None) -> str:
-        if level is not None:
-            for name, card in self._specialists.get(channels, {}).items():
-                if card.covers(level):
-                    return name
-        return self._names[channels]
-
-    def _default(self, channels: int, level: float | None) -> LoadedModel:
-        name = self._default_name(channels, level)
-        if name not in self._defaults:
-            try:
-                path = find(name, offline=self._offline)
-            except ModelNotFoundError as error:
-                raise ModelNotFoundError(
-                    f"{name}, the default model to {self._task}, is not installed; name another with --model"
-                ) from error
-            self._defaults[name] = load_model(path)
-        return self._defaults[name]
-
-    def _check(self, model: LoadedModel) -> None:
-        """Raise ModelMismatchError for a model of another task, or of channels that the task has no use for.
-
-        Raise UsageError for one that has nothing to show where it is to be explained.
-        """
-        card, usable = model.card, " and ".join(dict.fromkeys(self._names.values()))
-        tasks = (self._task, PRIOR_TASK) if self._task in _TAKE_PRIORS else (self._task,)
-        if card.task not in tasks:
-            raise ModelMismatchError(f"{card.name} is a model to {card.task}, not to {self._task}; {usable} would fit")
-        if card.channels not in self._names:
-            wanted = " or ".join(CHANNELS[channels] for channels in self._names)
-            raise ModelMismatchError(
-                f"{card.name} is for {CHANNELS[card.channels]} images, and to {self._task} takes one for {wanted} "
-                f"images; {usable} would fit"
-            )
-        if self._task != PRIOR_TASK and card.task == PRIOR_TASK:
-            check_prior(card)
-        if self._explained:
-            sparse_coding_of(model)
-
-
-def check_prior(card: ModelCard) -> None:
-    """Raise ModelMismatchError for a denoiser that can be no prior, for it was made for a part of the levels alone."""
-    low, high = card.level_range
-    if low > _FAINT_NOISE or high < _STRONG_NOISE:
-        raise ModelMismatchError(
-            f"{card.name} was made for noise of sigma {low:g} to {high:g} alone, and a prior has to remove noise from "
-            f"{_FAINT_NOISE} to {_STRONG_NOISE}; {default_model(PRIOR_TASK, card.channels)} would fit"
-        )
-
-
-def sparse_coding_of(model: LoadedModel) -> SparseCoding:
-    """The network of a model that codes patches, and nothing else. Raises UsageError for any other."""
-    if not isinstance(model.network, SparseCoding):
-        raise UsageError(
-            f"{model.card.name} has no atoms that could explain what it does; name a model to denoise, demosaic or "
-            "deblock that ends in -sc or -groupsc"
-        )
-    return model.network

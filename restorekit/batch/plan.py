@@ -1,4 +1,4 @@
-"""What a command line asks for, settled before any work: which inputs, which outputs, and what stands in the way."""
+"""A plan of a batch: its inputs and their outputs, and whatever stands in the way, settled before any work."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from restorekit.batch.files import FileKind
 from restorekit.errors import ImageError, OutputError, RestorekitError, UnsupportedImageError, UsageError
 from restorekit.image import check_output, show_path
 from restorekit.image.formats import FALLBACK_SUFFIXES
-from restorekit.restore.kinds import FileKind, PictureFiles
 
 STREAM = "-"
 """The name of standard input among the inputs, and of standard output as the output."""
@@ -56,11 +56,8 @@ class Refusal:
     error: RestorekitError
 
 
-_PICTURES = PictureFiles()
-
-
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """The jobs in their order, the inputs that fail already now, and remarks for the user."""
 
     jobs: tuple[Job, ...]
@@ -74,8 +71,8 @@ def plan_batch(
     *,
     operation: str,
     existing: Existing,
-    kind: FileKind = _PICTURES,
-) -> Plan:
+    kind: FileKind,
+) -> BatchPlan:
     """Pair every input with its output.
 
     Args:
@@ -98,7 +95,7 @@ def plan_batch(
         job = _stream_job(inputs, output, kind)
         if job.target is not None:
             check_output(job.target, overwrite=existing is not Existing.KEEP)
-        return Plan((job,))
+        return BatchPlan((job,))
     search = _Search(operation, output, kind, to_file=_is_output_file(inputs, output, kind))
     for name in inputs:
         search.add(Path(name))
@@ -114,7 +111,7 @@ def plan_batch(
             search.refusals.append(Refusal(job.source, error))
         else:
             jobs.append(job)
-    return Plan(tuple(jobs), tuple(search.refusals), tuple(search.notes))
+    return BatchPlan(tuple(jobs), tuple(search.refusals), tuple(search.notes))
 
 
 def _stream_job(inputs: Sequence[str], output: str | None, kind: FileKind) -> Job:

@@ -1,0 +1,1 @@
+"""Files in, files out: a plan of jobs, and the one loop that works through it."""

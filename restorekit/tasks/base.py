@@ -1,0 +1,440 @@
+"""The base of all tasks: how pictures went wrong, and everything that follows from it.
+
+A task is one file with a `Task`, its `Degradation`s (`restorekit degrade`), its `Benchmark` (`restorekit eval`), its
+`TrainingSection`s (recipes) and its function in Python. Modules of tasks are imported before it is known whether there
+is anything to do, so they import NumPy, torch and all that needs them within functions.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from restorekit.errors import MissingExtraError, UsageError
+from restorekit.settings import Settings
+from restorekit.types import CHANNELS, DefaultModels, RunSettings, Units
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from restorekit.batch.files import FileKind, PictureFiles
+    from restorekit.batch.run import Operation
+    from restorekit.image import Picture
+    from restorekit.inference.plug_and_play import Watch
+    from restorekit.physics.base import Measurement
+    from restorekit.zoo import LoadedModel, ModelCard, ModelSelection
+
+    Image = NDArray[np.float32]
+
+O = TypeVar("O")  # noqa: E741 - the options of a task
+C = TypeVar("C", bound=Hashable)
+AUTO = "auto"
+NO_FORMATS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to run a task.
+
+    models: those to choose from. settings: quality, device, tile size. iterations: how many, None for as many as
+    measured best. watch: told of every iteration on a picture. explain: whether `Restored.trace` is wanted.
+    """
+
+    models: ModelSelection
+    settings: RunSettings
+    iterations: int | None = None
+    watch: Watch | None = None
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Words about a task on the page of `--explain`.
+
+    before: what the picture was like. harm: what the network tells detail from. about: sentences on what the network
+    was given, `error` standing for its conditioning on the scale 0 to 255.
+    """
+
+    before: str
+    harm: str
+    about: str
+
+
+@dataclass(frozen=True, eq=False)
+class RestorationTrace:
+    """One image on its way through a network; images are [H, W] or [H, W, 3] with values about [0, 1].
+
+    model: the network and its card. conditioning, stride: what else it was told, the conditioning in [0, 1]. observed,
+    restored: the image before and after. mask: 1 where a value was observed and 0 where it was interpolated, like the
+    image; None if all were observed. truth_of: makes of a clean picture the image that `restored` should have been.
+    """
+
+    model: LoadedModel
+    conditioning: float
+    stride: int
+    observed: Image
+    restored: Image
+    truth_of: Callable[[Picture], Image]
+    mask: NDArray[Any] | None = None
+
+
+class Task(ABC, Generic[O]):
+    """One way in which pictures go wrong, and how they are restored; the docstring is the help of its command.
+
+    name: of its command, and on cards. participle: what it makes of a picture, in names of outputs. Options: a frozen
+    dataclass of what else users say, its fields annotated by `types.Option`. models: the default ones. units: of the
+    conditioning, None where there is none. channels: of its outputs, None for those of the input. written_as: formats
+    of inputs to write another format for. camera_raw: whether it reads RAW files. wording: for `--explain`, None where
+    nothing can be explained. iterates: whether it takes `--iterations` and `--trajectory`.
+    """
+
+    name: ClassVar[str]
+    participle: ClassVar[str]
+    Options: ClassVar[type[Any]]
+    models: ClassVar[DefaultModels]
+    units: ClassVar[Units | None] = None
+    channels: ClassVar[int | None] = None
+    written_as: ClassVar[Mapping[str, str]] = NO_FORMATS
+    camera_raw: ClassVar[bool] = False
+    wording: ClassVar[Wording | None] = None
+    iterates: ClassVar[bool] = False
+    degradations: ClassVar[tuple[type[Degradation[Any]], ...]] = ()
+    benchmark: ClassVar[type[Benchmark[Any]] | None] = None
+    training: ClassVar[Mapping[str, type[TrainingSection]]] = MappingProxyType({})
+
+    @abstractmethod
+    def prepare(self, options: O, run: Run) -> Operation:
+        """Return the operation on one picture.
+
+        Raises:
+            UsageError: options that the models were not made for. ModelNotFoundError: a default model is missing.
+        """
+
+    def check(self, options: O, inputs: Sequence[str]) -> None:
+        """Raise UsageError for inputs that the options do not fit, before anything is loaded."""
+
+    def select(
+        self,
+        options: O | None,
+        model: LoadedModel | str | None = None,
+        *,
+        iterations: int | None = None,
+        offline: bool = False,
+        explained: bool = False,
+    ) -> ModelSelection:
+        """Return the models to choose from; see `ModelSelection`. `options` are None for a benchmark."""
+        from restorekit.zoo import ModelSelection
+
+        return ModelSelection(self.name, self.models, model, offline=offline, explained=explained)
+
+    def files(self, options: O, inputs: Sequence[str], *, max_pixels: int | None, strip_metadata: bool) -> FileKind:
+        """Return the kind of files that the command deals with."""
+        return picture_files(self, max_pixels, strip_metadata)
+
+    def reference_of(self, options: O, inputs: Sequence[str]) -> Path | None:
+        """Return the clean picture of a plot of iterations where the input itself is one."""
+        return None
+
+    def check_reference(self, options: O, inputs: Sequence[str], reference: Path | None) -> None:
+        """Raise UsageError where a reference cannot be compared with the result."""
+
+    def images_of(self, card: ModelCard) -> str:
+        """Return a word for the images that a model takes."""
+        return CHANNELS[card.channels]
+
+
+class Degradation(ABC, Generic[O]):
+    """A way to make pictures worse on purpose, an operation of a batch; the docstring is the help of its command.
+
+    name: as in `restorekit degrade NAME`. The rest is as in `Task`.
+    """
+
+    name: ClassVar[str]
+    participle: ClassVar[str]
+    Options: ClassVar[type[Any]]
+    channels: ClassVar[int | None] = None
+    written_as: ClassVar[Mapping[str, str]] = NO_FORMATS
+
+    def __init__(self, options: O) -> None:
+        """Raise UsageError for options that make no sense."""
+        self.options = options
+
+    @abstractmethod
+    def __call__(self, picture: Picture) -> Any:
+        """Return the picture made worse, an `Account`."""
+
+    def files(self, max_pixels: int | None, strip_metadata: bool) -> FileKind:
+        """Return the kind of files that the command deals with."""
+        return picture_files(self, max_pixels, strip_metadata)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How strong a degradation was, for people and for JSON.
+
+    value: as users write it: 25, "rggb". label: such as `sigma 25`. number: that of a model card for a value that is
+    text, as "radial:0.3" is 30 there.
+    """
+
+    value: float | str
+    label: str
+    number: float = 0.0
+
+    @property
+    def on_card(self) -> float:
+        """The number that a model card has for it."""
+        return self.number if isinstance(self.value, str) else self.value
+
+
+Method = Callable[["Image", Any], "NDArray[Any]"]
+"""A method to measure: from the observed image and its condition to an estimate of the clean image."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A well-known method to compare with.
+
+    method: takes the benchmark, the observed image and its condition. package: that has to be importable, by the extra
+    `baselines`. note: a sentence for the help.
+    """
+
+    method: Callable[[Any, Image, Any], Any]
+    package: str = ""
+    note: str = ""
+
+
+class Benchmark(ABC, Generic[C]):
+    """How a task is measured: clean images are degraded under several conditions and restored by several methods.
+
+    axis: the name of a condition in JSON: `sigma`, `quality_factor`, `pattern`. Options: a frozen dataclass of the
+    options of `restorekit eval TASK`; the docstring of the class is its help. baselines: other methods by name.
+    untouched: the baseline that does nothing, None where an observation has not the shape of a clean image. seeded:
+    whether anything is drawn at random. conditions: those to measure under, all different.
+    """
+
+    axis: ClassVar[str]
+    Options: ClassVar[type[Any]]
+    baselines: ClassVar[Mapping[str, Baseline]]
+    untouched: ClassVar[str | None] = None
+    seeded: ClassVar[bool] = False
+    task: Task[Any]
+    conditions: tuple[C, ...]
+
+    @abstractmethod
+    def __init__(self, options: Any) -> None:
+        """Raise UsageError for options that make no sense."""
+
+    @property
+    @abstractmethod
+    def protocol(self) -> str:
+        """What is done to the images, in sentences, for whoever compares the figures."""
+
+    @abstractmethod
+    def degrade(self, clean: Image, condition: C, seed: int) -> Image:
+        """Return what is observed of a clean image, of any shape, such as a mosaic's [H, W].
+
+        Random numbers must depend on `seed` alone, which differs from image to image, not between conditions.
+        """
+
+    @abstractmethod
+    def describe(self, condition: C) -> Condition:
+        """Return the condition as users know it."""
+
+    @abstractmethod
+    def restore(self, observed: Image, condition: C, run: Run) -> Image:
+        """Return the estimate of the models in [0, 1], of the shape of the clean image."""
+
+    def baseline(self, name: str) -> Method:
+        """Return one of `baselines`. Raises UsageError for another name, MissingExtraError without its package."""
+        import numpy as np
+
+        if name not in self.baselines:
+            raise UsageError(f"no baseline is named {name!r}; choose {', '.join(self.baselines)}")
+        chosen = self.baselines[name]
+        if chosen.package and importlib.util.find_spec(chosen.package) is None:
+            raise MissingExtraError(
+                f"{name} needs the package {chosen.package}: pip install 'restorekit[baselines]'; {chosen.note}"
+            )
+        return lambda observed, condition: np.asarray(chosen.method(self, observed, condition), np.float32)
+
+    def clean(self, picture: Picture) -> Image:
+        """Return the image that estimates are compared with, [H, W] or [H, W, 3] in [0, 1].
+
+        Raises:
+            UnsupportedImageError: the picture is of no use, such as a grey one to demosaic; it is left out by name.
+        """
+        return picture.to_float()
+
+    def check(self, run: Run) -> None:
+        """Load the models, and raise UsageError for a condition that they were not made for."""
+        for condition in self.conditions:
+            run.models.preload(self.describe(condition).on_card)
+
+    def prepare(self, folder: Path, seed: int) -> None:
+        """Prepare for the clean images of a folder, before anything is measured."""
+
+    def method_name(self, run: Run) -> str:
+        """Return the name of the models in tables."""
+        return run.models.name_at(run.settings.quality)
+
+    def slices(self, folder: Path) -> Any:
+        """Return clean images of another kind than pictures in a folder, None if there are none."""
+        return None
+
+
+class TrainingSection(Settings, ABC):
+    """The section of a training recipe that says how clean crops are degraded; subclasses are frozen dataclasses.
+
+    balance: a crop's squared error is weighed by (conditioning / 25)^-balance, so that faint and strong degradations
+    count alike. validation: what to validate at, in the units of users. conditioning_range: least and greatest
+    conditioning for the model card, in its units. needs_chroma: whether Cb and Cr of the training images are wanted.
+    """
+
+    balance: float
+    validation: tuple[float, ...]
+    needs_chroma: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def conditioning_range(self) -> tuple[float, float]:
+        """Of a model that is trained so."""
+
+    @abstractmethod
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
+        """Degrade clean crops [B, C, H, W] in [0, 1] at random."""
+
+    @abstractmethod
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+        """Degrade all crops alike, by a value in the units of users."""
+
+
+def command_help(kind: type[Any]) -> str:
+    """Return the help of a command from the docstring of its class."""
+    return inspect.cleandoc(kind.__doc__ or "")
+
+
+def picture_files(of: Task[Any] | Degradation[Any], max_pixels: int | None, strip_metadata: bool) -> PictureFiles:
+    """Return the kind of files of a task or degradation that makes pictures of pictures."""
+    from restorekit.batch.files import PictureFiles
+
+    camera_raw = isinstance(of, Task) and of.camera_raw
+    return PictureFiles(of.written_as, camera_raw, of.channels, max_pixels, strip_metadata)
+
+
+def parse_sigma(value: object, name: str, *, zero: bool = False, auto: bool = False) -> float | None:
+    """Return a noise level on the scale 0..255 as one in [0, 1], or None for `auto`.
+
+    Args:
+        value: a number or its text.
+        name: of the option.
+        zero: whether it may be 0.
+        auto: whether it may be left to an estimate.
+    Raises:
+        UsageError: no such number.
+    """
+    if auto and value == AUTO:
+        return None
+    try:
+        sigma = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        sigma = math.nan
+    if not (math.isfinite(sigma) and (sigma >= 0 if zero else sigma > 0)):
+        usable = f"a number {'of 0 or more' if zero else 'above 0'} (on the scale 0..255){', or auto' if auto else ''}"
+        raise UsageError(f"{name} {value} is not a noise level; use {usable}")
+    return sigma / 255
+
+
+def parse_simulated_sigma(value: object, name: str, *, zero: bool = False) -> float:
+    """Return the level of noise to be made, at most 255 on the scale 0..255, as one in [0, 1]."""
+    sigma = parse_sigma(value, name, zero=zero)
+    if sigma is None or sigma > 1:
+        raise UsageError(f"{name} {value} is not a noise level; use a number up to 255")
+    return sigma
+
+
+def scale_notes(picture: Picture) -> tuple[str, ...]:
+    """Return a remark on float pixels so far outside [0, 1] that noise does not explain it."""
+    if picture.pixels.dtype.kind != "f":
+        return ()
+    low, high = float(picture.pixels.min()), float(picture.pixels.max())
+    if low >= -1 and high <= 2:
+        return ()
+    return (f"values from {low:.4g} to {high:.4g} were taken as [0, 1], as floats are; what was outside is cut off",)
+
+
+def with_noise(picture: Picture, noisy: Image) -> tuple[Picture, tuple[str, ...]]:
+    """Return the picture with noisy pixels in its own depth, and a remark if that cuts noise off."""
+    from dataclasses import replace
+
+    if picture.pixels.dtype.kind == "f":
+        return replace(picture, pixels=noisy.astype(picture.pixels.dtype)), ()
+    return picture.with_float(noisy), (f"noise rounded and clipped to {8 * picture.pixels.itemsize} bits",)
+
+
+def check_noise(noise: float, cards: Sequence[ModelCard], greatest: Callable[[ModelCard], float]) -> None:
+    """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for, on 0..255."""
+    from restorekit.zoo.selection import PRIOR_TASK
+
+    for card in cards:
+        if not 0 <= round(255 * noise, 6) <= greatest(card):
+            raise UsageError(
+                f"noise {255 * noise:g} is not a level that {card.name} was made for; "
+                f"use a number from 0 to {greatest(card):g} (on the scale 0..255), or auto"
+                + ("" if card.task == PRIOR_TASK else ", or name a denoiser with --model")
+            )
+
+
+def noise_of(observed: Image, noise: float | None, greatest: float) -> tuple[float, tuple[str, ...]]:
+    """Return the noise level that was named, or that of an image, at most `greatest` of 255; and a remark."""
+    if noise is not None:
+        return noise, ()
+    from restorekit.physics.noise import estimate_sigma
+
+    estimate = estimate_sigma(observed)
+    taken = min(estimate, greatest / 255)
+    found = f"noise estimated as sigma {255 * estimate:.3g}"
+    return taken, (found if taken == estimate else f"{found}, taken as {255 * taken:.3g}, the most the model knows",)
+
+
+def select_or_denoiser(
+    task: Task[Any],
+    model: LoadedModel | str | None,
+    *,
+    iterations: int | None,
+    noise: float | None,
+    greatest: Callable[[ModelCard], float],
+    conditioning: float | None = None,
+    offline: bool = False,
+) -> ModelSelection:
+    """Return the model that was named, or the default ones: of the task, or denoisers where those cannot do it.
+
+    A model that was trained for the task has a number of iterations of its own, and takes less noise than a denoiser.
+
+    Args:
+        task: one that takes denoisers.
+        model: see `ModelSelection`.
+        iterations: how many were named, if any.
+        noise: the level that was named, in [0, 1]; None if none was.
+        greatest: the noise that a model was made for, on 0..255.
+        conditioning: see `ModelSelection.cards`.
+        offline: never ask the hub.
+    """
+    from restorekit.tasks import get_task
+    from restorekit.zoo import ModelSelection
+    from restorekit.zoo.selection import PRIOR_TASK
+
+    trained = ModelSelection(task.name, task.models, model, offline=offline)
+    able = noise is None or all(round(255 * noise, 6) <= greatest(card) for card in trained.cards(conditioning))
+    if model is not None or (iterations is None and able):
+        return trained
+    return ModelSelection(PRIOR_TASK, get_task(PRIOR_TASK).models, None, offline=offline)

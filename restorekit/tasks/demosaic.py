@@ -1,0 +1,430 @@
+"""Demosaicking: mosaics in ordinary files, and the RAW files of cameras, which are developed as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from typing_extensions import override
+
+from restorekit.errors import UnsupportedImageError, UsageError
+from restorekit.tasks import base
+from restorekit.tasks.base import Condition, Run
+from restorekit.types import BayerPattern, DefaultModels, Option, RunReport, RunSettings
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from restorekit.api import Array
+    from restorekit.batch.files import Restored
+    from restorekit.batch.run import Operation
+    from restorekit.image import Camera, Picture
+    from restorekit.models import PatchNetwork
+    from restorekit.physics.base import Measurement
+    from restorekit.tasks.base import Image
+    from restorekit.zoo import LoadedModel
+
+_PATTERNS = tuple(BayerPattern)
+_METAVAR = "|".join(_PATTERNS)
+
+
+def parse_pattern(text: str) -> BayerPattern:
+    """Return a Bayer pattern, in upper or lower case. Raises UsageError for another word."""
+    if text.lower() not in _PATTERNS:
+        raise UsageError(f"--pattern {text}: use one of {', '.join(_PATTERNS)}, the colours of the first 2x2 pixels")
+    return BayerPattern(text.lower())
+
+
+def demosaic_array(
+    observed: Image, pattern: BayerPattern, network: PatchNetwork, settings: RunSettings
+) -> tuple[Image, RunReport]:
+    """Return the RGB estimate [H, W, 3] in [0, 1] of a mosaic [H, W] of any size.
+
+    The network is given the linear interpolation, as in training, and the mask of observed values; its estimate is then
+    made to agree with the mosaic. A mosaic that is too small for the network is extended by a mirror that keeps its
+    pattern.
+    """
+    import torch
+
+    from restorekit.inference.runner import restore_array
+    from restorekit.physics.mosaic import INTERPOLATION_ERROR, mirror, reconcile
+
+    height, width = observed.shape
+    rows, columns = (mirror(side, 0, network.continued_length(side)) for side in (height, width))
+    mosaic = torch.from_numpy(observed)
+    filled, mask = _filled(mosaic[rows][:, columns].numpy(), pattern)
+    rgb, report = restore_array(filled, INTERPOLATION_ERROR, network, settings, mask=mask)
+    agreeing = reconcile(torch.from_numpy(rgb[:height, :width]), mosaic, pattern)
+    return agreeing.clamp_(0, 1).numpy(), report
+
+
+def _filled(observed: Image, pattern: BayerPattern) -> tuple[Image, Image]:
+    """Return a mosaic [H, W] interpolated linearly, and 1 where a value was observed, both [H, W, 3]."""
+    import numpy as np
+    import torch
+
+    from restorekit.physics.mosaic import bayer_mask, interpolate
+
+    filled = interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0].permute(1, 2, 0)
+    return filled.numpy(), bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
+
+
+@dataclass(frozen=True)
+class MosaicOptions:
+    """Options of `restorekit degrade mosaic`."""
+
+    pattern: Annotated[str, Option("Colours of the first 2x2 pixels, row by row.", _METAVAR, choices=_PATTERNS)]
+
+
+class Mosaic(base.Degradation[MosaicOptions]):
+    """Keep one colour a pixel, as a Bayer sensor does: IMG.png becomes IMG_mosaic.png, a grey image, beside it.
+
+    Unless an output is named, JPEG and WebP images become PNG mosaics, which they would not survive themselves.
+    """
+
+    name = "mosaic"
+    participle = "mosaic"
+    Options = MosaicOptions
+    channels = 1
+    written_as = {"jpeg": "png", "webp": "png"}
+
+    def __init__(self, options: MosaicOptions) -> None:
+        super().__init__(options)
+        self.pattern = parse_pattern(options.pattern)
+
+    @override
+    def __call__(self, picture: Picture) -> Restored:
+        from restorekit.batch.files import Restored
+        from restorekit.image import Picture
+        from restorekit.physics.mosaic import bayer_mask
+
+        if picture.is_grey:
+            raise UnsupportedImageError("a grey picture; a mosaic is made of a colour picture")
+        notes: tuple[str, ...] = ()
+        if picture.alpha is not None:
+            notes += ("alpha channel left out, as a mosaic has none",)
+        if picture.metadata.icc:
+            notes += ("ICC profile of a colour picture left out of a grey one",)
+        height, width = picture.pixels.shape[:2]
+        observed = bayer_mask(height, width, self.pattern).numpy().astype(bool)
+        mosaic = Picture(picture.pixels[observed].reshape(height, width), replace(picture.metadata, icc=b""))
+        return Restored(mosaic, parameters=(("pattern", self.pattern.value),), notes=notes)
+
+
+@dataclass(frozen=True)
+class MosaicSection(base.TrainingSection):
+    """A Bayer mosaic of a random pattern, interpolated linearly; the mask tells which values were observed."""
+
+    balance: float = 0.0
+    validation: ClassVar[tuple[float, ...]] = (0.0,)  # type: ignore[misc]
+    """One entry, as there is nothing to vary."""
+
+    @property
+    @override
+    def conditioning_range(self) -> tuple[float, float]:
+        return 0.0, 0.0
+
+    @override
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
+        import torch
+
+        return _interpolated(clean, _PATTERNS[int(torch.randint(len(_PATTERNS), (), generator=generator))])
+
+    @override
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+        return _interpolated(clean, BayerPattern.RGGB)
+
+
+def _interpolated(clean: Tensor, pattern: BayerPattern) -> Measurement:
+    """Return all crops through one pattern."""
+    from restorekit.physics.base import Measurement
+    from restorekit.physics.mosaic import INTERPOLATION_ERROR, bayer_mask, interpolate
+
+    mask = bayer_mask(clean.shape[2], clean.shape[3], pattern).permute(2, 0, 1).expand_as(clean)
+    filled = interpolate((clean * mask).sum(1, keepdim=True), pattern)
+    error = clean.new_full((len(clean),), INTERPOLATION_ERROR)
+    return Measurement(filled, filled, error, error, mask=mask)
+
+
+def _bilinear(_: object, observed: Image, pattern: BayerPattern) -> Any:
+    """Return the mean of the nearest observations, two or four; the mirror at the border keeps the pattern."""
+    import numpy as np
+    import torch
+    from scipy.ndimage import convolve
+
+    from restorekit.physics.mosaic import spread
+
+    cross = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
+    square = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
+    channels = spread(torch.from_numpy(observed), pattern).numpy()
+    return np.dstack([convolve(channels[..., c], cross if c == 1 else square, mode="mirror") for c in range(3)])
+
+
+def _malvar(_: object, observed: Image, pattern: BayerPattern) -> Any:
+    """Return linear interpolation in 5x5 pixels, where the models start from."""
+    return _filled(observed, pattern)[0]
+
+
+def _opencv(_: object, observed: Image, pattern: BayerPattern) -> Any:
+    """Return OpenCV's edge-aware interpolation, which works in integers: of 16 bits here.
+
+    Its older, shorter names of the patterns are those of other pixels: BayerRGGB is what was BayerBG.
+    """
+    import cv2
+    import numpy as np
+
+    code = getattr(cv2, f"COLOR_Bayer{pattern.upper()}2RGB_EA")
+    return np.asarray(cv2.cvtColor(np.rint(observed * 65535).astype(np.uint16), code)) / 65535
+
+
+def _menon(_: object, observed: Image, pattern: BayerPattern) -> Any:
+    """D. Menon, S. Andriani and G. Calvagno, Demosaicing with directional filtering and a posteriori decision, 2007."""
+    from colour_demosaicing import demosaicing_CFA_Bayer_Menon2007
+
+    return demosaicing_CFA_Bayer_Menon2007(observed, pattern.upper())
+
+
+@dataclass(frozen=True)
+class DemosaicBenchmarkOptions:
+    """Options of `restorekit eval demosaic`."""
+
+    pattern: Annotated[
+        list[str], Option("Colours of the first 2x2 pixels, row by row; repeatable.", _METAVAR, choices=_PATTERNS)
+    ]
+
+
+class DemosaicBenchmark(base.Benchmark[BayerPattern]):
+    """Keep one colour a pixel of clean images, restore the others by each method, and compare: PSNR, SSIM and speed.
+
+    No border is cropped. Grey images are left out. The table goes to standard error.
+    """
+
+    axis = "pattern"
+    Options = DemosaicBenchmarkOptions
+    baselines = {
+        "bilinear": base.Baseline(_bilinear),
+        "malvar": base.Baseline(_malvar),
+        "opencv": base.Baseline(_opencv, "cv2"),
+        "menon": base.Baseline(_menon, "colour_demosaicing"),
+    }
+    protocol = (
+        "Of each pixel one colour is kept, that which a Bayer sensor observes there, without noise and without further "
+        "rounding."
+    )
+
+    def __init__(self, options: DemosaicBenchmarkOptions) -> None:
+        self.conditions = tuple(parse_pattern(name) for name in options.pattern)
+
+    @override
+    def clean(self, picture: Picture) -> Image:
+        if picture.is_grey:
+            raise UnsupportedImageError("a grey image, of which there is nothing to demosaic")
+        return picture.to_float()
+
+    @override
+    def degrade(self, clean: Image, condition: BayerPattern, seed: int) -> Image:
+        import torch
+
+        from restorekit.physics.mosaic import mosaic
+
+        observed: Image = mosaic(torch.from_numpy(clean), condition).numpy()
+        return observed
+
+    @override
+    def describe(self, condition: BayerPattern) -> Condition:
+        return Condition(condition.value, condition.value)
+
+    @override
+    def restore(self, observed: Image, condition: BayerPattern, run: Run) -> Image:
+        return demosaic_array(observed, condition, run.models.fitting(3).patch_network, run.settings)[0]
+
+
+@dataclass(frozen=True)
+class DemosaicOptions:
+    """Options of `restorekit demosaic`."""
+
+    pattern: Annotated[
+        str | None,
+        Option(
+            "Colours of the mosaic's first 2x2 pixels, row by row; RAW files tell it themselves.",
+            _METAVAR,
+            choices=_PATTERNS,
+        ),
+    ] = None
+
+
+class Demosaic(base.Task[DemosaicOptions]):
+    """Make colour images of mosaics: one-channel images of any depth, or RAW files of cameras.
+
+    IMG.png becomes IMG_demosaiced.png beside it, a RAW file a TIFF file of 16 bits in sRGB colours. Without --model it
+    is the model that measures best; with --explain the best one that has atoms to show. RAW files need the extra `raw`.
+    """
+
+    name = "demosaic"
+    participle = "demosaiced"
+    Options = DemosaicOptions
+    models = DefaultModels({3: "demosaic-color-unet"}, explained={3: "demosaic-color-groupsc"})
+    channels = 3
+    written_as = {"jpeg": "png"}
+    camera_raw = True
+    wording = base.Wording(
+        "interpolated",
+        "errors of interpolation",
+        "One of the three colours of a pixel was observed. The others are interpolated first here, and count less in "
+        "the steps that follow. At the very end the observed values are put back, which this page does not show.",
+    )
+    degradations = (Mosaic,)
+    benchmark = DemosaicBenchmark
+    training = {"mosaic": MosaicSection}
+
+    @override
+    def check(self, options: DemosaicOptions, inputs: Sequence[str]) -> None:
+        if options.pattern is not None:
+            parse_pattern(options.pattern)
+            return
+        from restorekit.image import raw_suffixes, show_path, supported_suffixes
+
+        # By its name such an input is no RAW file; folders and pipes may hold some.
+        for path in map(Path, inputs):
+            suffix = path.suffix.lower()
+            if suffix in supported_suffixes and suffix not in raw_suffixes and not path.is_dir():
+                raise UsageError(f"{show_path(path)}: name the mosaic's pattern, as in --pattern rggb")
+
+    @override
+    def prepare(self, options: DemosaicOptions, run: Run) -> Operation:
+        from restorekit.inference.runner import resolve_device
+
+        resolve_device(run.settings.device)
+        named = None if options.pattern is None else parse_pattern(options.pattern)
+        model = run.models.fitting(3)
+
+        def restore(picture: Picture) -> Restored:
+            observed, pattern = _mosaic_of(picture, named)
+            rgb, report = demosaic_array(observed, pattern, model.patch_network, run.settings)
+            trace = _trace(model, run, picture, observed, pattern, rgb) if run.explain else None
+            return _developed(picture, pattern, rgb, model, report, trace)
+
+        return restore
+
+
+def _mosaic_of(picture: Picture, named: BayerPattern | None) -> tuple[Image, BayerPattern]:
+    """Return the mosaic as the network knows mosaics: on the sRGB curve, neutral surfaces in equal values.
+
+    A pattern is that of the pixels as they lie in the file, however the picture is turned to be seen.
+    """
+    from restorekit.image.picture import turn_back
+    from restorekit.physics.camera import balance_white, encode_srgb
+
+    if not picture.is_grey:
+        raise UnsupportedImageError(
+            "a colour picture, but a mosaic has one channel; `restorekit degrade mosaic` makes one"
+        )
+    if picture.alpha is not None:
+        raise UnsupportedImageError("a picture with an alpha channel, which a mosaic has not; remove it first")
+    camera = picture.metadata.camera
+    pattern = _pattern_of(camera, named)
+    observed = turn_back(picture.to_float(), picture.metadata.orientation)
+    if camera is not None:
+        observed = encode_srgb(balance_white(observed, camera.white_balance, pattern))
+    return observed, pattern
+
+
+def _pattern_of(camera: Camera | None, named: BayerPattern | None) -> BayerPattern:
+    if camera is None:
+        if named is None:
+            raise UsageError("not a camera's RAW file, so its pattern is unknown; name it with --pattern")
+        return named
+    found = BayerPattern(camera.pattern)
+    if named not in (None, found):
+        raise UsageError(f"the file's pattern is {found}, not {named}; leave out --pattern for RAW files")
+    return found
+
+
+def _developed(
+    picture: Picture,
+    pattern: BayerPattern,
+    rgb: Image,
+    model: LoadedModel,
+    report: RunReport,
+    trace: base.RestorationTrace | None,
+) -> Restored:
+    """Return the colour picture: of a RAW file in sRGB and upright, else as the mosaic lay."""
+    import numpy as np
+
+    from restorekit.batch.files import Restored
+    from restorekit.image import Picture
+    from restorekit.image.picture import turn, turn_upright
+    from restorekit.physics.camera import camera_to_srgb, decode_srgb, encode_srgb
+
+    camera, notes = picture.metadata.camera, base.scale_notes(picture)
+    if picture.metadata.jpeg is not None:
+        notes += ("the mosaic was compressed as JPEG, which mixes its colours",)
+    if camera is not None:
+        rgb = encode_srgb(camera_to_srgb(decode_srgb(rgb), camera.to_srgb))
+    else:
+        rgb = turn(rgb, picture.metadata.orientation)
+    metadata = replace(picture.metadata, icc=b"", camera=None)
+    if picture.metadata.icc:
+        notes += ("ICC profile of a grey picture left out of a colour one",)
+    colour = Picture(np.empty(rgb.shape, picture.pixels.dtype), metadata).with_float(rgb)
+    if camera is not None:
+        colour = turn_upright(colour, camera.orientation, metadata.exif)
+    known = (("pattern", pattern.value),)
+    return Restored(colour, model=model.card.name, parameters=known, report=report, notes=notes, trace=trace)
+
+
+def _trace(
+    model: LoadedModel, run: Run, picture: Picture, observed: Image, pattern: BayerPattern, rgb: Image
+) -> base.RestorationTrace:
+    """Return what the network had to do; of a RAW file, in the colours of its camera."""
+    from restorekit.image.picture import turn_back
+    from restorekit.physics.mosaic import INTERPOLATION_ERROR
+
+    def refuse(_: Picture) -> NDArray[Any]:
+        raise UsageError(
+            "a RAW file is explained in the colours of its camera, which no picture has; leave out --reference"
+        )
+
+    def as_in_file(reference: Picture) -> NDArray[Any]:
+        return turn_back(reference.to_float(), picture.metadata.orientation)
+
+    filled, mask = _filled(observed, pattern)
+    truth_of: Callable[[Picture], Any] = refuse if picture.metadata.camera else as_in_file
+    stride = run.settings.quality.stride
+    return base.RestorationTrace(model, INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
+
+
+def demosaic(
+    image: Array,
+    pattern: Literal["rggb", "bggr", "grbg", "gbrg"],
+    *,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+) -> Array:
+    """Make a colour image of a mosaic; return the same kind of array, of the same dtype and device.
+
+    Args:
+        image: a NumPy array [H, W], which becomes [H, W, 3], or a tensor [H, W] or [1, H, W], which becomes [3, H, W],
+            or [B, 1, H, W], which becomes [B, 3, H, W]. Integers are taken on the scale of their type, floats on
+            [0, 1].
+        pattern: the colours of its first 2x2 pixels, row by row.
+        model: a loaded model, a name or path, or None for the default one.
+        quality: fast, balanced or best; see `types.Quality`.
+        device: auto, cpu, cuda or cuda:N.
+        tile: pixels across a tile.
+
+    Raises:
+        UsageError: an argument that makes no sense. UnsupportedImageError: a colour image.
+        ModelMismatchError: a model for other images.
+    """
+    from restorekit.api import restore
+
+    if not isinstance(pattern, str):
+        raise UsageError(f"pattern must be one of {', '.join(_PATTERNS)}, not {pattern!r}")
+    return restore(Demosaic(), image, DemosaicOptions(pattern), model, quality=quality, device=device, tile=tile)

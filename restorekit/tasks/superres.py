@@ -1,0 +1,489 @@
+"""Super-resolution: pictures enlarged, the high resolution of which a picture is the bicubic downsampling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
+from typing_extensions import override
+
+from restorekit.errors import UnsupportedImageError, UsageError
+from restorekit.tasks import base
+from restorekit.tasks.base import Condition, Run
+from restorekit.tasks.deblur import NOISE
+from restorekit.types import DefaultModels, Option, Quality, RunReport, Units
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from restorekit.api import Array
+    from restorekit.batch.files import Restored
+    from restorekit.batch.run import Operation
+    from restorekit.image import Picture
+    from restorekit.inference.plug_and_play import LearnedSplitting, Watch
+    from restorekit.models import Enlarger
+    from restorekit.physics.base import Measurement
+    from restorekit.solvers.admm import Splitting
+    from restorekit.tasks.base import Image
+    from restorekit.zoo import LoadedModel, ModelCard, ModelSelection
+
+_SCALES = (2, 3, 4)
+_ITERATIONS = {2: 5, 3: 12, 4: 12}
+_FIRST, _WEIGHT, _LEAST_NOISE = 20 / 255, 2.0, 1 / 255
+"""ADMM for denoisers, chosen at scales 2 and 3 on crops of training photographs; half-quadratic splitting was worse
+than no prior there."""
+_NOISE_OF_SMALL = 1
+"""The noise on the scale 0..255 that models trained to enlarge have seen; the conditioning on their cards is a scale."""
+_MARGIN = 8
+"""Pixels of low resolution that a picture is extended by."""
+_HALO = 20
+"""Pixels of low resolution that windows of a large picture drop if a denoiser enlarges it: those of a photograph agreed
+with the whole to 0.05 / 255 beyond 16."""
+_MULTIPLE = 12
+"""Sides of benchmark images are cut to multiples of 2, 3 and 4, so that all scales are measured on the same pixels."""
+
+
+def greatest_noise(card: ModelCard) -> float:
+    """Return the noise level on 0..255 up to which a model can enlarge."""
+    return _NOISE_OF_SMALL if card.task == Superres.name else card.conditioning_range[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarging:
+    """How an image is enlarged: argmin of 1/2 ||A x - y||^2 + prior(x), A bicubic downsampling by `scale`.
+
+    Raises:
+        UsageError: another scale or number of iterations than the model was trained for.
+    """
+
+    scale: int
+    noise: float
+    model: LoadedModel
+    run: Run
+
+    def __post_init__(self) -> None:
+        card = self.model.card
+        if card.task == Superres.name and not card.covers(self.scale):
+            raise UsageError(f"scale {self.scale} is not one that {card.name} was made for; use {card.range_text}")
+        _ = self.iterations
+
+    @property
+    def iterations(self) -> int:
+        """How many there are; a network that enlarges takes a single step."""
+        from restorekit.inference.plug_and_play import check_iterations
+
+        if self._enlarger is None:
+            return self._splitting.iterations
+        check_iterations(self.model, 1, self.run.iterations)
+        return 1
+
+    @property
+    def _enlarger(self) -> Enlarger | None:
+        from restorekit.models import Enlarger
+
+        return self.model.network if isinstance(self.model.network, Enlarger) else None
+
+    @property
+    def _splitting(self) -> Splitting | LearnedSplitting:
+        from restorekit.inference.plug_and_play import splitting_for
+        from restorekit.physics.decimation import bicubic_error
+        from restorekit.solvers.admm import Splitting
+
+        of_denoisers = Splitting(_ITERATIONS[self.scale], _FIRST, None, _WEIGHT, _LEAST_NOISE)
+        return splitting_for(self.model, of_denoisers, self.run.iterations, bicubic_error(self.scale))
+
+    def __call__(self, observed: Image) -> tuple[Image, RunReport]:
+        """Return an image [h, w] or [h, w, 3] at `scale` times its height and width, in [0, 1], and what it took.
+
+        It is extended by about its mirror image, which agrees with torch at edges: see `bicubic_decimation`. A network
+        that enlarges colour images is given a grey one three times over.
+        """
+        from restorekit.inference.runner import resolve_device
+        from restorekit.inference.windows import Windows, solve_over_windows, window_pixels
+
+        channels, enlarger = 1 if observed.ndim == 2 else observed.shape[2], self._enlarger
+        seen = channels if enlarger is None else enlarger.channels
+        # The first guess and the data step look one pixel further or, too little to show, everywhere.
+        halo = _HALO if enlarger is None else enlarger.view + 1
+        pixels = window_pixels(seen, resolve_device(self.run.settings.device)) // self.scale**2
+        return solve_over_windows(self._solve, observed, Windows(pixels, halo, self.scale), self.run.watch)
+
+    def _solve(self, observed: Image) -> tuple[Image, RunReport]:
+        """Enlarge a window."""
+        from restorekit.inference.plug_and_play import solve
+        from restorekit.inference.runner import as_batch, as_pixels, resolve_device
+        from restorekit.physics.blur import extend_periodic
+        from restorekit.physics.decimation import bicubic_decimation, enlarge_bicubic
+
+        scale, settings, enlarger = self.scale, self.run.settings, self._enlarger
+        physics = bicubic_decimation(scale)
+        height, width = (scale * side for side in observed.shape[:2])
+        y = extend_periodic(as_batch(observed, resolve_device(settings.device)), _MARGIN)
+        if enlarger is None:
+            x0 = enlarge_bicubic(y, scale)
+
+            def prox(z: Tensor, rho: Tensor) -> Tensor:
+                return physics.prox_l2(z, y, rho)
+
+            x, report = solve(
+                self.model, prox, x0, self.noise, self._splitting, settings, (height, width), self.run.watch
+            )
+        else:
+            y = y.expand(-1, enlarger.channels, -1, -1)
+            measurement = _measured(y, scale, y.new_full((1,), self.noise))
+            shape = (1 if observed.ndim == 2 else observed.shape[2], height, width)
+            x, report = _enlarged(enlarger, measurement, settings.quality, shape, self.run.watch)
+        return as_pixels(x, observed.ndim), report
+
+
+def _measured(y: Tensor, scale: int, sigma: Tensor) -> Measurement:
+    """Return the measurement of small images [B, C, h, w] whose noise is sigma, [B]."""
+    from restorekit.physics.base import Measurement
+    from restorekit.physics.decimation import bicubic_decimation, bicubic_error, enlarge_bicubic
+
+    error = y.new_full((len(y),), bicubic_error(scale))
+    return Measurement(y, enlarge_bicubic(y, scale), error, sigma, bicubic_decimation(scale))
+
+
+def _enlarged(
+    network: Enlarger, measurement: Measurement, quality: Quality, shape: tuple[int, int, int], watch: Watch | None
+) -> tuple[Tensor, RunReport]:
+    """Return the first rows and columns of a network's images, [1, *shape], clamped to [0, 1].
+
+    Grey images are the mean over the colours. At best it is the mean over the dihedral views: bicubic downsampling goes
+    alike with all of them. `watch` is told of the step from the first guess.
+    """
+    from restorekit.inference.runner import inference
+    from restorekit.numerics.dihedral import dihedral, mean_over_dihedral
+    from restorekit.numerics.patches import within_memory
+    from restorekit.solvers.differentiation import relative_change
+
+    started = time.perf_counter()
+    network, x0 = network.to(measurement.y.device), measurement.x0
+
+    def enlarge(view: int) -> Tensor:
+        return network.reconstruct(replace(measurement, y=dihedral(measurement.y, view), x0=dihedral(x0, view)))
+
+    with inference():
+        x = within_memory(lambda: mean_over_dihedral(enlarge) if quality is Quality.BEST else enlarge(0))
+        channels, height, width = shape
+        estimate = x[..., :height, :width]
+        estimate = (estimate if channels == x.shape[1] else estimate.mean(1, keepdim=True)).clamp(0, 1)
+        if watch is not None:
+            watch(estimate, float(relative_change(x0, x)))
+    return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)
+
+
+def _resized(picture: Picture, resize: Callable[[Tensor], Tensor]) -> Picture:
+    """Return a picture of another size by a function of images [B, C, H, W], alpha likewise, in the same depth."""
+    import torch
+
+    from restorekit.image import Picture
+    from restorekit.inference.runner import as_batch, as_pixels
+
+    def apply(part: Picture) -> Picture:
+        image = resize(as_batch(part.to_float(), torch.device("cpu")))
+        return _with_pixels(part, as_pixels(image, part.pixels.ndim))
+
+    if picture.alpha is None:
+        return apply(picture)
+    return replace(apply(picture), alpha=apply(Picture(picture.alpha, picture.metadata)).pixels)
+
+
+def _with_pixels(picture: Picture, pixels: Image) -> Picture:
+    """Return the picture with pixels of another size."""
+    import numpy as np
+
+    return replace(picture, pixels=np.empty(pixels.shape, picture.pixels.dtype)).with_float(pixels)
+
+
+@dataclass(frozen=True)
+class DownsampleOptions:
+    """Options of `restorekit degrade downsample`."""
+
+    scale: Annotated[int, Option("How many times less high and wide.", "2|3|4", low=2, high=4)]
+
+
+class Downsample(base.Degradation[DownsampleOptions]):
+    """Make images small by bicubic interpolation without antialiasing: IMG.png becomes IMG_small.png beside it.
+
+    Sides are cut to multiples of the scale at the bottom and right.
+    """
+
+    name = "downsample"
+    participle = "small"
+    Options = DownsampleOptions
+
+    @override
+    def __call__(self, picture: Picture) -> Restored:
+        from restorekit.batch.files import Restored
+        from restorekit.physics.decimation import shrink_bicubic
+
+        scale = self.options.scale
+        height, width = picture.pixels.shape[:2]
+        if min(height, width) < scale:
+            raise UnsupportedImageError(f"{width}x{height} pixels, of which one in {scale} leaves nothing")
+        small = _resized(picture, lambda x: shrink_bicubic(x, scale))
+        notes: tuple[str, ...] = ()
+        if height % scale or width % scale:
+            notes = (f"cut to multiples of {scale}: {width - width % scale}x{height - height % scale}",)
+        return Restored(small, parameters=(("scale", scale),), notes=notes)
+
+
+@dataclass(frozen=True)
+class DownsamplingSection(base.TrainingSection):
+    """Bicubic downsampling by one of `scales`, with noise of up to `noise`, on the 0..255 scale.
+
+    The scales are 2, 3 and 4 or neighbours among them. Every batch has one, s. With `one_size` only the top left
+    s / max(scales) of its crops is made small, so that small images have one size, and s is drawn with a probability
+    proportional to s^2, the larger having more to learn. The sides of crops are multiples of 12, so that every scale
+    divides them. Validation is at every scale, without noise.
+    """
+
+    noise: Annotated[float, Ge(0)]
+    balance: float
+    one_size: bool = False
+    scales: tuple[int, ...] = _SCALES
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for scales that a range on a model card cannot tell."""
+        parts = [_SCALES[first:last] for last in range(len(_SCALES) + 1) for first in range(last)]
+        if self.scales not in parts:
+            raise ValueError(f"scales {self.scales}: use {list(_SCALES)} or neighbours among them")
+
+    @property
+    def validation(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Every scale."""
+        return tuple(map(float, self.scales))
+
+    @property
+    @override
+    def conditioning_range(self) -> tuple[float, float]:
+        return float(min(self.scales)), float(max(self.scales))
+
+    @override
+    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
+        import torch
+
+        shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in self.scales])
+        scale = self.scales[int(torch.multinomial(shares, 1, generator=generator))]
+        if self.one_size:
+            height, width = (side * scale // max(self.scales) for side in clean.shape[-2:])
+            clean = clean[..., :height, :width]
+        return _small(clean, scale, self.noise / 255 * torch.rand(len(clean), generator=generator), generator)
+
+    @override
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+        return _small(clean, int(value), clean.new_zeros(len(clean)), generator)
+
+
+def _small(clean: Tensor, scale: int, sigma: Tensor, generator: torch.Generator) -> Measurement:
+    import torch
+
+    from restorekit.physics.decimation import shrink_bicubic
+
+    small = shrink_bicubic(clean, scale)
+    return _measured(small + sigma[:, None, None, None] * torch.randn(small.shape, generator=generator), scale, sigma)
+
+
+def _bicubic(_: object, observed: Image, scale: int) -> Image:
+    import torch
+
+    from restorekit.inference.runner import as_batch, as_pixels
+    from restorekit.physics.decimation import enlarge_bicubic
+
+    return as_pixels(enlarge_bicubic(as_batch(observed, torch.device("cpu")), scale), observed.ndim)
+
+
+@dataclass(frozen=True)
+class SuperresBenchmarkOptions:
+    """Options of `restorekit eval superres`."""
+
+    scale: Annotated[list[int], Option("How many times smaller; repeatable.", "2|3|4", low=2, high=4)]
+
+
+class SuperresBenchmark(base.Benchmark[int]):
+    """Make clean images small, enlarge them by each method, and compare: PSNR on all channels, SSIM and speed.
+
+    Sides are cut to multiples of 12. The table goes to standard error.
+    """
+
+    axis = "scale"
+    Options = SuperresBenchmarkOptions
+    baselines = {"bicubic": base.Baseline(_bicubic)}
+    protocol = (
+        "Sides are cut to multiples of 12; low resolution is torch's interpolate(mode='bicubic', align_corners=False, "
+        "antialias=False) in float32, neither clipped nor rounded."
+    )
+
+    def __init__(self, options: SuperresBenchmarkOptions) -> None:
+        self.conditions = tuple(options.scale)
+
+    @override
+    def clean(self, picture: Picture) -> Image:
+        import numpy as np
+
+        height, width = (side - side % _MULTIPLE for side in picture.pixels.shape[:2])
+        if min(height, width) == 0:
+            raise UnsupportedImageError(f"less than {_MULTIPLE} pixels high or wide")
+        return np.ascontiguousarray(picture.to_float()[:height, :width])
+
+    @override
+    def degrade(self, clean: Image, condition: int, seed: int) -> Image:
+        import torch
+
+        from restorekit.inference.runner import as_batch, as_pixels
+        from restorekit.physics.decimation import shrink_bicubic
+
+        return as_pixels(shrink_bicubic(as_batch(clean, torch.device("cpu")), condition), clean.ndim)
+
+    @override
+    def describe(self, condition: int) -> Condition:
+        return Condition(condition, f"x{condition}")
+
+    @override
+    def check(self, run: Run) -> None:
+        for scale in self.conditions:
+            conditioning = _conditioning(run.models, scale)
+            run.models.preload(conditioning)
+            if run.models.named is not None:
+                Enlarging(scale, 0.0, run.models.named, run)
+
+    @override
+    def restore(self, observed: Image, condition: int, run: Run) -> Image:
+        model = run.models.fitting(1 if observed.ndim == 2 else 3, _conditioning(run.models, condition))
+        return Enlarging(condition, 0.0, model, run)(observed)[0]
+
+
+def _conditioning(models: ModelSelection, scale: int) -> int | None:
+    """Return the scale, of which models to enlarge are made for some; None for denoisers, which serve at all."""
+    return scale if models.task == Superres.name else None
+
+
+@dataclass(frozen=True)
+class SuperresOptions:
+    """Options of `restorekit superres`."""
+
+    scale: Annotated[int, Option("How many times as high and wide.", "2|3|4", low=2, high=4)]
+    noise: Annotated[str, NOISE] = "0"
+
+
+class Superres(base.Task[SuperresOptions]):
+    """Enlarge images, by a model trained for it or with a denoiser as the judge of what is likely.
+
+    IMG.png becomes IMG_enlarged.png beside it, a folder becomes FOLDER_enlarged/ with the same tree in it. Shrunk again
+    by bicubic interpolation without antialiasing, the result is the image that was given. Without --model it is the one
+    that measures best at the scale, or a denoiser if --iterations or noise above 1 is named.
+    """
+
+    name = "superres"
+    participle = "enlarged"
+    Options = SuperresOptions
+    models = DefaultModels(
+        {1: "superres-color-enlarger", 3: "superres-color-enlarger"},
+        specialists={1: ("superres-color-enlarger-4",), 3: ("superres-color-enlarger-4",)},
+        takes_denoisers=True,
+    )
+    units = Units("scale")
+    iterates = True
+    degradations = (Downsample,)
+    benchmark = SuperresBenchmark
+    training = {"downsampling": DownsamplingSection}
+
+    @override
+    def check(self, options: SuperresOptions, inputs: Sequence[str]) -> None:
+        base.parse_sigma(options.noise, "noise", zero=True, auto=True)
+        if options.scale not in _SCALES:
+            raise UsageError(f"scale {options.scale}: use one of {', '.join(map(str, _SCALES))}")
+
+    @override
+    def select(
+        self,
+        options: SuperresOptions | None,
+        model: LoadedModel | str | None = None,
+        *,
+        iterations: int | None = None,
+        offline: bool = False,
+        explained: bool = False,
+    ) -> ModelSelection:
+        noise = None if options is None else base.parse_sigma(options.noise, "noise", zero=True, auto=True)
+        return base.select_or_denoiser(
+            self,
+            model,
+            iterations=iterations,
+            noise=noise,
+            greatest=greatest_noise,
+            conditioning=None if options is None else options.scale,
+            offline=offline,
+        )
+
+    @override
+    def prepare(self, options: SuperresOptions, run: Run) -> Operation:
+        from restorekit.batch.files import Restored
+        from restorekit.image import Picture
+        from restorekit.inference.runner import resolve_device
+        from restorekit.physics.decimation import enlarge_bicubic
+
+        resolve_device(run.settings.device)
+        self.check(options, ())
+        scale, named = options.scale, base.parse_sigma(options.noise, "noise", zero=True, auto=True)
+        conditioning = _conditioning(run.models, scale)
+        if named is not None:
+            base.check_noise(named, run.models.cards(conditioning), greatest_noise)
+        if run.models.named is not None:
+            Enlarging(scale, 0.0, run.models.named, run)
+
+        def restore(picture: Picture) -> Restored:
+            model = run.models.fitting(1 if picture.is_grey else 3, conditioning)
+            observed = picture.to_float()
+            noise, notes = base.noise_of(observed, named, greatest_noise(model.card))
+            enlarging = Enlarging(scale, noise, model, run)
+            pixels, report = enlarging(observed)
+            alpha = picture.alpha
+            if alpha is not None:
+                alpha = _resized(Picture(alpha, picture.metadata), lambda x: enlarge_bicubic(x, scale)).pixels
+            return Restored(
+                replace(_with_pixels(picture, pixels), alpha=alpha),
+                model=model.card.name,
+                parameters=(("scale", scale), ("noise", 255 * noise), ("iterations", enlarging.iterations)),
+                report=report,
+                notes=base.scale_notes(picture) + notes,
+            )
+
+        return restore
+
+
+def superres(
+    image: Array,
+    scale: Literal[2, 3, 4],
+    *,
+    noise: float | Literal["auto"] = 0,
+    iterations: int | None = None,
+    model: LoadedModel | str | None = None,
+    quality: Literal["fast", "balanced", "best"] = "balanced",
+    device: str = "auto",
+    tile: int | Literal["auto"] = "auto",
+) -> Array:
+    """Enlarge an image; return the same kind of array, `scale` times as high and wide, of its dtype and device.
+
+    Args:
+        image: the result of bicubic downsampling without antialiasing, as `denoise` takes images.
+        scale: 2, 3 or 4.
+        noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
+        iterations: how many, None for as many as measured best.
+        model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
+        quality: fast, balanced or best; see `types.Quality`.
+        device: auto, cpu, cuda or cuda:N.
+        tile: pixels across a tile of the denoiser.
+
+    Raises:
+        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    """
+    from restorekit.api import restore
+
+    options = SuperresOptions(scale, str(noise))
+    return restore(Superres(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile)
