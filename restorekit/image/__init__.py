@@ -1,15 +1,7 @@
 """Pictures in files: read and written without loss of depth, alpha, orientation or metadata."""
 
-from restorekit.image.codecs import recompress
-from restorekit.image.files import (
-    check_output,
-    decodes,
-    encode_picture,
-    read_picture,
-    show_path,
-    write_file,
-    write_picture,
-)
+from restorekit.image.codecs import encode_picture, recompress
+from restorekit.image.files import check_output, decodes, read_picture, show_path, write_file, write_picture
 from restorekit.image.formats import check_encodable, file_format_of, output_suffix_for, supported_suffixes
 from restorekit.image.picture import Camera, JpegCoding, Metadata, Picture
 from restorekit.image.raw import raw_suffixes

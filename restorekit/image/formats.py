@@ -1,16 +1,17 @@
-"""Which file formats there are, how their content is told apart, and what each can hold."""
+"""Which file formats there are, how to tell them apart by content, and what each can hold."""
 
 from __future__ import annotations
 
+import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from restorekit.errors import ImageTooLargeError, UnreadableImageError, UnsupportedImageError
+from restorekit.errors import ImageTooLargeError, MissingExtraError, UnreadableImageError, UnsupportedImageError
 from restorekit.image.picture import Picture
 
-DEFAULT_MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
-"""Pillow's decompression-bomb limit: what fits in 256 MiB as RGB bytes."""
-
+DEFAULT_MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3  # Pillow's decompression-bomb limit: 256 MiB of RGB bytes
 _INTEGERS = frozenset({"uint8", "uint16"})
 _FLOATS = frozenset({"float16", "float32", "float64"})
 
@@ -36,64 +37,46 @@ FORMATS = {
     "gif": Format((".gif",), frozenset(), alpha=False, metadata=False, max_side=65535),
 }
 
+FALLBACK_SUFFIXES = (".png", ".tiff")  # what to write where a format cannot hold the pixels: integers, floats
 _FORMAT_OF_SUFFIX = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
+supported_suffixes = frozenset(_FORMAT_OF_SUFFIX)  # in lower case, of the files that are looked for in a folder
 
-FALLBACK_SUFFIXES = (".png", ".tiff")
-"""Of what is written where another format cannot hold the pixels: for integers, and for floats."""
-
-supported_suffixes = frozenset(_FORMAT_OF_SUFFIX)
-"""Lower-case suffixes of the files a folder is searched for."""
-
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"BM", "bmp"),
-    (b"P5", "pnm"),
-    (b"P6", "pnm"),
-)
-
-_FOREIGN_SIGNATURES = (
-    (4, b"ftyp", "HEIF, AVIF and MP4"),
-    (4, b"JXL ", "JPEG XL"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (4, b"jP  ", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (0, b"8BPS", "Photoshop"),
-    (0, b"v/1\x01", "OpenEXR"),
-    (0, b"P1", "plain or bitmap PNM"),
-    (0, b"P2", "plain or bitmap PNM"),
-    (0, b"P3", "plain or bitmap PNM"),
-    (0, b"P4", "plain or bitmap PNM"),
-    (0, b"P7", "PAM"),
-    (0, b"PF", "PFM"),
-    (0, b"Pf", "PFM"),
-)
+# How the content of each format begins, and of some that are not read.
+# A text may begin with the two letters of a PNM file; white space or a comment must follow them.
+_END_OF_WORD = rb"([ \t\r\n#]|\Z)"
+_SIGNATURES = {
+    "png": rb"\x89PNG\r\n\x1a\n",
+    "jpeg": rb"\xff\xd8\xff",
+    "tiff": rb"II[*+]\0|MM\0[*+]",
+    "webp": rb"RIFF....WEBP",
+    "gif": rb"GIF8[79]a",
+    "bmp": rb"BM",
+    "pnm": rb"P[56]" + _END_OF_WORD,
+    "HEIF, AVIF and MP4": rb"....ftyp",
+    "JPEG XL": rb"....JXL |\xff\x0a",
+    "JPEG 2000": rb"....jP  |\xff\x4f\xff\x51",
+    "Photoshop": rb"8BPS",
+    "OpenEXR": rb"v/1\x01",
+    "plain or bitmap PNM": rb"P[1-4]" + _END_OF_WORD,
+    "PAM": rb"P7" + _END_OF_WORD,
+    "PFM": rb"P[Ff]" + _END_OF_WORD,
+}
 
 
 def format_of_content(data: bytes) -> str:
-    """The format a file's first bytes say it has. Raises UnreadableImageError, or Unsupported for a foreign format."""
+    """Return the format that the content shows. Raises UnreadableImageError, or Unsupported for a known other one."""
     if not data:
         raise UnreadableImageError("the file is empty (zero bytes)")
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    for signature, name in _SIGNATURES:
-        # PNM's signature is two letters that a text may begin with; white space or a comment must follow.
-        if data.startswith(signature) and (name != "pnm" or data[2:3] in b" \t\r\n#"):
-            return name
-    for offset, signature, title in _FOREIGN_SIGNATURES:
-        if data.startswith(signature, offset) and (signature[:1] != b"P" or data[2:3] in b" \t\r\n#"):
-            raise UnsupportedImageError(f"{title} files are not read; convert it to PNG or TIFF")
-    raise UnreadableImageError("not an image (its content is none of PNG, JPEG, TIFF, WebP, BMP, PNM, GIF)")
+    found = next((name for name, pattern in _SIGNATURES.items() if re.match(pattern, data, re.DOTALL)), None)
+    if found is None:
+        raise UnreadableImageError("not an image (its content is none of PNG, JPEG, TIFF, WebP, BMP, PNM, GIF)")
+    if found not in FORMATS:
+        raise UnsupportedImageError(f"{found} files are not read; convert it to PNG or TIFF")
+    return found
 
 
 def file_format_of(path: Path) -> str:
-    """The format a file name's suffix asks for. Raises UnsupportedImageError for an unknown one."""
+    """Return the format that a file name's suffix asks for. Raises UnsupportedImageError for an unknown suffix."""
     try:
         return _FORMAT_OF_SUFFIX[path.suffix.lower()]
     except KeyError:
@@ -102,48 +85,58 @@ def file_format_of(path: Path) -> str:
 
 
 def check_pixels(width: int, height: int, max_pixels: int | None) -> None:
-    """Refuse, before any decoding, an empty picture or one over the decompression-bomb limit."""
+    """Refuse an empty picture and one over the decompression-bomb limit. Call it before decoding."""
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if width < 1 or height < 1:
         raise UnreadableImageError(f"the image is empty ({width} x {height} pixels)")
     if width * height > limit:
         raise ImageTooLargeError(
             f"{width} x {height} pixels are more than the limit of {limit}; "
-            f"if the file is to be trusted, raise it with --max-pixels {width * height}"
+            f"if you trust the file, raise the limit with --max-pixels {width * height}"
         )
 
 
 def check_encodable(picture: Picture, file_format: str, *, strip_metadata: bool = False) -> None:
-    """Raise UnsupportedImageError, saying what would work, if the format cannot hold the picture as it is."""
+    """Raise UnsupportedImageError if the format cannot hold the picture as it is. The message says what can."""
     form = FORMATS.get(file_format)
     name = file_format.upper()
     if form is None or not form.depths:
         raise UnsupportedImageError(f"{name} files are not written; write PNG or TIFF")
-    depth = picture.pixels.dtype.name
+    depth, metadata = picture.pixels.dtype.name, picture.metadata
+    advice = "write PNG or TIFF"
+    problem = ""
     if depth not in form.depths:
-        able = " or ".join(n.upper() for n, f in FORMATS.items() if depth in f.depths)
-        raise UnsupportedImageError(f"{name} cannot hold {depth} pixels; write {able}")
-    if picture.alpha is not None and not form.alpha:
-        raise UnsupportedImageError(f"{name} cannot hold the alpha channel; write PNG or TIFF")
-    if max(picture.pixels.shape[:2]) > form.max_side:
-        raise UnsupportedImageError(f"{name} holds at most {form.max_side} pixels a side; write PNG or TIFF")
-    if strip_metadata:
-        return
-    if not form.metadata and (picture.metadata.exif or picture.metadata.icc):
-        raise UnsupportedImageError(
-            f"{name} cannot hold the EXIF data or colour profile; write PNG or TIFF, or pass --strip-metadata"
-        )
-    if file_format == "webp" and picture.is_grey and picture.metadata.icc:
-        raise UnsupportedImageError("WEBP cannot hold a grey colour profile; write PNG, or pass --strip-metadata")
-    if file_format == "jpeg" and len(picture.metadata.exif) > 65000:
-        raise UnsupportedImageError("JPEG cannot hold 64 kB of EXIF data; write PNG, or pass --strip-metadata")
+        problem = f"cannot hold {depth} pixels"
+        advice = "write " + " or ".join(n.upper() for n, f in FORMATS.items() if depth in f.depths)
+    elif picture.alpha is not None and not form.alpha:
+        problem = "cannot hold the alpha channel"
+    elif max(picture.pixels.shape[:2]) > form.max_side:
+        problem = f"holds at most {form.max_side} pixels a side"
+    elif not strip_metadata:
+        advice += ", or pass --strip-metadata"
+        if not form.metadata and (metadata.exif or metadata.icc):
+            problem = "cannot hold the EXIF data or colour profile"
+        elif file_format == "webp" and picture.is_grey and metadata.icc:
+            problem = "cannot hold a grey colour profile"
+        elif file_format == "jpeg" and len(metadata.exif) > 65000:
+            problem = "cannot hold 64 kB of EXIF data"
+    if problem:
+        raise UnsupportedImageError(f"{name} {problem}; {advice}")
 
 
 def output_suffix_for(picture: Picture, path: Path) -> str:
-    """The suffix of `path` where a file so named can hold the picture, else `.png`, or `.tiff` for float pixels."""
+    """Return the suffix of `path` if its format can hold the picture, else `.png`, or `.tiff` for float pixels."""
     try:
         check_encodable(picture, file_format_of(path))
     except UnsupportedImageError:
-        whole, floating = FALLBACK_SUFFIXES
-        return floating if picture.pixels.dtype.kind == "f" else whole
+        integer, floating = FALLBACK_SUFFIXES
+        return floating if picture.pixels.dtype.kind == "f" else integer
     return path.suffix
+
+
+def import_extra(package: str, use: str, extra: str) -> Any:
+    """Import an optional package. Raises MissingExtraError, which says what it is for and which extra to install."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(f"{use} by {package}: pip install 'restorekit[{extra}]'") from error

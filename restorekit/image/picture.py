@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from restorekit.errors import ImageError
 
-Pixels = NDArray[Any]
-"""uint8, uint16, float16, float32 or float64."""
-
+Pixels = NDArray[Any]  # uint8, uint16, float16, float32 or float64
 _ROWS_AT_A_TIME = 64
 
 
@@ -20,8 +18,8 @@ _ROWS_AT_A_TIME = 64
 class JpegCoding:
     """How a JPEG was compressed.
 
-    `luma`, `chroma`: 64 quantisation steps each, row by row as stored; `chroma` is empty for a grey one. `subsampling`:
-    how many pixels across and down, as the file has them, share a sample of chroma, (1, 1) where all have their own.
+    `luma`, `chroma`: 64 quantisation steps each, row by row; `chroma` is empty for a grey JPEG. `subsampling`: how many
+    pixels across and down share one chroma sample, (1, 1) where each has its own. It counts in the file's orientation.
     """
 
     luma: tuple[int, ...]
@@ -31,11 +29,11 @@ class JpegCoding:
 
 @dataclass(frozen=True)
 class Camera:
-    """What makes a colour picture of a RAW file's mosaic.
+    """How to make a colour picture of a RAW file's mosaic.
 
-    `pattern`: the colours of its first 2x2 pixels, row by row, such as "rggb". `white_balance`: factors of R, G and B,
-    the least of them 1, after which neutral surfaces are grey. `to_srgb`: the matrix, of rows that sum to 1, from
-    colours so balanced to linear sRGB. `orientation`: as in EXIF, 1 to 8, not yet followed.
+    `pattern`: the colours of the first 2x2 pixels, row by row, such as "rggb". `white_balance`: factors of R, G and B
+    that make neutral surfaces grey; the least is 1. `to_srgb`: the matrix from balanced colours to linear sRGB; its
+    rows sum to 1. `orientation`: as in EXIF, 1 to 8, not yet applied.
     """
 
     pattern: str
@@ -48,11 +46,11 @@ class Camera:
 class Metadata:
     """What a file says beside its pixels.
 
-    `file_format`: the container it came from, a key of `formats.FORMATS`. `exif`: a TIFF-structured EXIF block without
-    the `Exif` prefix, its orientation 1. `icc`: a colour profile. `dpi`: horizontal and vertical dots an inch.
-    `png_colour`: whole PNG chunks that say what the numbers mean (gamma, primaries), written back to PNG only. `jpeg`:
-    how the file was compressed, if it was a JPEG. `camera`: how to develop it, if it was a camera's RAW file.
-    `orientation`: as in EXIF, 1 to 8, what the pixels have been turned by since they left the file.
+    `file_format`: the format it came from, a key of `formats.FORMATS`. `exif`: an EXIF block, which is a TIFF structure
+    without the `Exif` prefix; its orientation is 1. `icc`: a colour profile. `dpi`: dots per inch across and down.
+    `png_colour`: whole PNG chunks that say what the numbers mean (gamma, primaries); only PNG files get them back.
+    `jpeg`: how a JPEG was compressed. `camera`: how to develop a RAW file. `orientation`: the EXIF orientation, 1 to 8,
+    that has been applied to the pixels.
     """
 
     file_format: str
@@ -67,10 +65,10 @@ class Metadata:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright picture with straight (not premultiplied) colour.
+    """An upright picture whose colour is not premultiplied by alpha.
 
     `pixels`: [H, W] grey or [H, W, 3] RGB in the file's own depth. `alpha`: [H, W] of the same depth, or None.
-    `notes`: what was converted on reading, for the user to be told.
+    `notes`: what reading converted, to be told to the user.
     """
 
     pixels: Pixels
@@ -80,29 +78,29 @@ class Picture:
 
     @property
     def is_grey(self) -> bool:
-        """Whether there is one channel, alpha aside."""
+        """Whether there is one channel beside alpha."""
         return self.pixels.ndim == 2
 
     def to_float(self) -> NDArray[np.float32]:
-        """Pixels / (2^bits - 1) as float32, [H, W] or [H, W, 3]. Float pictures are taken as they are, unclipped."""
+        """Return pixels / (2^bits - 1) as float32, [H, W] or [H, W, 3]. Float pixels are neither scaled nor clipped."""
         if self.pixels.dtype.kind == "f":
             return self.pixels.astype(np.float32)
         scale = np.float32(np.iinfo(self.pixels.dtype).max)
         return np.divide(self.pixels, scale, dtype=np.float32)
 
     def with_float(self, restored: NDArray[np.floating[Any]]) -> Picture:
-        """The same picture with other pixels: clamped to [0, 1], rounded to the nearest integer the depth holds.
+        """Return the picture with these pixels: clamped to [0, 1], then rounded to the nearest integer of its depth.
 
-        `restored` has the shape of `pixels`. Raises ImageError if it holds NaN or infinity.
+        `restored` has the shape of `pixels`. Raises ImageError for NaN and infinity.
         """
         if restored.shape != self.pixels.shape:
             raise ValueError(f"restored has shape {restored.shape}, the picture {self.pixels.shape}")
         pixels = np.empty(self.pixels.shape, self.pixels.dtype)
-        # Some rows at a time, so that no second full-size float copy is needed.
+        # A few rows at a time, so that no second full-size float copy is needed.
         for top in range(0, len(pixels), _ROWS_AT_A_TIME):
             rows = restored[top : top + _ROWS_AT_A_TIME]
             if not np.isfinite(rows).all():
-                raise ImageError("the restored picture holds NaN or infinite values; nothing was kept of it")
+                raise ImageError("the restored picture holds NaN or infinite values, so it is not kept")
             rows = np.clip(rows, 0, 1)
             if pixels.dtype.kind == "u":
                 rows *= np.iinfo(pixels.dtype).max
@@ -114,19 +112,20 @@ class Picture:
 def from_channels(
     channels: Pixels, metadata: Metadata, notes: tuple[str, ...] = (), *, premultiplied: bool = False
 ) -> Picture:
-    """A picture from [H, W, S] samples: S = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha."""
+    """Return a picture of [H, W] or [H, W, S] samples: S = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha."""
+    channels = np.atleast_3d(channels)
     samples = channels.shape[2]
     colours = samples - (samples in (2, 4))
     pixels = np.ascontiguousarray(channels[..., 0] if colours == 1 else channels[..., :colours])
     alpha = np.ascontiguousarray(channels[..., -1]) if samples in (2, 4) else None
     if premultiplied and alpha is not None:
-        pixels = _straight_colour(pixels, alpha)
+        pixels = _divide_by_alpha(pixels, alpha)
         notes = (*notes, "premultiplied colour made straight")
     return Picture(pixels, metadata, alpha, notes)
 
 
 def scale_to_depth(values: Pixels, maximum: int) -> Pixels:
-    """round(x (2^b - 1) / maximum), b = 8 or 16 bits, the smaller that holds `maximum`."""
+    """Return round(x (2^b - 1) / maximum), where b is 8 or 16 bits, the smaller that holds `maximum`."""
     depth = np.uint8 if maximum <= 255 else np.uint16
     full = np.iinfo(depth).max
     table = (np.arange(maximum + 1) * full * 2 + maximum) // (2 * maximum)
@@ -134,14 +133,14 @@ def scale_to_depth(values: Pixels, maximum: int) -> Pixels:
 
 
 def collapse_grey(rgb: Pixels) -> Pixels:
-    """[H, W, 3 or 4] with three equal colours -> [H, W, 1 or 2]; others as they are. For palettes of greys."""
+    """Return [H, W, 1 or 2] for [H, W, 3 or 4] whose three colours are equal, all else as it is. For grey palettes."""
     if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
         return rgb[..., [0, *range(3, rgb.shape[2])]]
     return rgb
 
 
-def _straight_colour(pixels: Pixels, alpha: Pixels) -> Pixels:
-    """Colour c over alpha a; as integers round(c max / a), whence round(c a / max) gives every c <= a back."""
+def _divide_by_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """Divide colour c by alpha a; integers as round(c max / a), from which round(c a / max) recovers every c <= a."""
     weight = alpha if pixels.ndim == 2 else alpha[..., None]
     straight = np.empty_like(pixels)
     for top in range(0, len(pixels), _ROWS_AT_A_TIME):
@@ -157,11 +156,10 @@ def _straight_colour(pixels: Pixels, alpha: Pixels) -> Pixels:
 
 
 _SWAPS_AXES = (5, 6, 7, 8)
-_INVERSES = {6: 8, 8: 6}
 
 
 def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
-    """The picture turned and mirrored as `orientation` (1 to 8) asks, keeping `exif`, whose tag must be 1 already."""
+    """Return the picture with EXIF `orientation` (1 to 8) applied, and with `exif`, whose orientation is 1 already."""
     dpi = picture.metadata.dpi
     if dpi is not None and orientation in _SWAPS_AXES:
         dpi = dpi[::-1]
@@ -170,13 +168,8 @@ def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
     return replace(picture, pixels=turn(picture.pixels, orientation), alpha=alpha, metadata=metadata)
 
 
-def turn_back(pixels: Pixels, orientation: int) -> Pixels:
-    """Pixels as the file has them, given them upright: the inverse of `turn`."""
-    return turn(pixels, _INVERSES.get(orientation, orientation))
-
-
 def turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Exif 2.32, tag 0x0112: where the stored row 0 and column 0 lie in the picture as it is to be seen."""
+    """Return stored pixels upright. Exif 2.32, tag 0x0112: where the stored row 0 and column 0 are to be seen."""
     if orientation in _SWAPS_AXES:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -184,3 +177,8 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
+
+
+def turn_back(pixels: Pixels, orientation: int) -> Pixels:
+    """Return upright pixels as the file stores them: the inverse of `turn`."""
+    return turn(pixels, {6: 8, 8: 6}.get(orientation, orientation))

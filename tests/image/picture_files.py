@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+import tifffile
 from PIL import ExifTags, Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -19,6 +20,12 @@ def pillow_file(array_or_image, file_format, **options):
     image = array_or_image if isinstance(array_or_image, Image.Image) else Image.fromarray(array_or_image)
     file = io.BytesIO()
     image.save(file, file_format, **options)
+    return file.getvalue()
+
+
+def tiff_file(array, **options):
+    file = io.BytesIO()
+    tifffile.imwrite(file, array, metadata=None, **options)
     return file.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""EXIF data, colour profiles, orientation and resolution survive, in every format that can hold them."""
+"""EXIF data, colour profiles, orientation and resolution survive in every format that can hold them."""
 
 import io
 import struct
@@ -40,7 +40,7 @@ EXPECTED_EXIF = ("Kamera", "A. Photographer", 0.004, "2024:05:06 07:08:09", b"ma
 
 
 @pytest.mark.parametrize(("file_format", "dtype"), HOLDERS)
-def test_exif_profile_and_resolution_survive(file_format, dtype):
+def test_exif_profile_and_resolution_are_kept(file_format, dtype):
     picture = make_picture(dtype, exif=files.exif_block(), icc=files.icc_profile(), dpi=(300, 150))
     data = encode_picture(picture, file_format)
     again = read_picture(data)
@@ -58,7 +58,7 @@ def test_exif_profile_and_resolution_survive(file_format, dtype):
 
 
 @pytest.mark.parametrize(("file_format", "dtype"), HOLDERS)
-def test_strip_metadata_drops_all_of_it(file_format, dtype):
+def test_strip_metadata_leaves_out_all_metadata(file_format, dtype):
     picture = make_picture(dtype, exif=files.exif_block(), icc=files.icc_profile(), dpi=(300, 300))
     data = encode_picture(picture, file_format, strip_metadata=True)
     metadata = read_picture(data).metadata
@@ -68,7 +68,7 @@ def test_strip_metadata_drops_all_of_it(file_format, dtype):
 
 
 @pytest.mark.parametrize("file_format", ["png", "tiff", "jpeg"])
-def test_grey_profile_survives_on_a_grey_picture(file_format):
+def test_a_grey_profile_is_kept_with_a_grey_picture(file_format):
     picture = make_picture(grey=True, icc=files.icc_profile(b"GRAY"))
     again = read_picture(encode_picture(picture, file_format))
     assert again.is_grey
@@ -77,7 +77,7 @@ def test_grey_profile_survives_on_a_grey_picture(file_format):
 
 @pytest.mark.parametrize("profile", [b"garbage", b"x" * 300, files.icc_profile()[:140], files.icc_profile(b"CMYK")])
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF", "WEBP"])
-def test_malformed_or_foreign_profile_is_left_out_aloud(profile, file_format, capfd):
+def test_a_malformed_or_foreign_profile_is_left_out_with_a_note(profile, file_format, capfd):
     stored = files.noise(6, 6, 3)
     picture = read_picture(files.pillow_file(stored, file_format, icc_profile=profile, lossless=True))
     assert picture.metadata.icc == b""
@@ -87,13 +87,13 @@ def test_malformed_or_foreign_profile_is_left_out_aloud(profile, file_format, ca
     assert capfd.readouterr() == ("", "")  # libpng would print its own warning
 
 
-def test_png_profile_that_does_not_decompress_is_left_out():
+def test_a_png_profile_that_does_not_decompress_is_left_out():
     chunk = files.png_chunk(b"iCCP", b"name\0\0no zlib stream")
     picture = read_picture(files.png_file(files.noise(3, 3, 3), 2, 8, chunk))
     assert picture.notes == ("malformed ICC profile left out",)
 
 
-def test_png_colour_chunks_are_kept_in_png():
+def test_colour_chunks_are_kept_from_png_to_png():
     gamma = files.png_chunk(b"gAMA", struct.pack(">I", 100_000))
     data = files.png_file(files.noise(3, 3, 3, dtype="uint16"), 2, 16, gamma)
     assert gamma in encode_picture(read_picture(data), "png")
@@ -138,13 +138,26 @@ def test_only_the_orientation_changes_in_an_exif_block():
 @pytest.mark.parametrize(
     "block", [b"no TIFF header", b"II*\0\xff\0\0\0", files.exif_block()[:20], b"MM\0*\0\0\0\x08\xff\xff"]
 )
-def test_malformed_exif_is_left_out_aloud(block):
+def test_malformed_exif_is_left_out_with_a_note(block):
     picture = read_picture(files.png_file(files.noise(3, 3), 0, 8, files.png_chunk(b"eXIf", block)))
     assert picture.metadata.exif == b""
     assert picture.notes == ("malformed EXIF data left out",)
 
 
-def test_exif_as_image_magick_once_wrote_it_is_read():
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("options", [{}, {"dpi": (72, 72)}])
+def test_malformed_exif_in_jpeg_and_webp_is_left_out_with_a_note(file_format, options):
+    data = files.pillow_file(files.noise(6, 6, 3), file_format, exif=b"Exif\0\0no TIFF header", **options)
+    assert read_picture(data).notes == ("malformed EXIF data left out",)
+
+
+def test_a_damaged_exif_chunk_of_image_magick_is_left_out_with_a_note():
+    chunk = files.png_chunk(b"zTXt", b"Raw profile type exif\0\0no zlib stream")
+    picture = read_picture(files.png_file(files.noise(3, 5), 0, 8, chunk))
+    assert picture.notes == ("malformed EXIF data left out",)
+
+
+def test_the_old_exif_chunk_of_image_magick_is_read():
     block = b"Exif\0\0" + files.exif_block(3)
     text = f"\nexif\n{len(block):8}\n{block.hex()}\n".encode()
     chunk = files.png_chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
@@ -154,7 +167,7 @@ def test_exif_as_image_magick_once_wrote_it_is_read():
     assert picture.metadata.exif == files.exif_block(1)
 
 
-def test_metadata_is_not_dropped_in_silence():
+def test_formats_that_cannot_hold_metadata_refuse_it():
     picture = make_picture(exif=files.exif_block())
     for file_format in ("bmp", "pnm"):
         with pytest.raises(UnsupportedImageError, match="--strip-metadata"):
@@ -168,7 +181,7 @@ def test_metadata_is_not_dropped_in_silence():
         encode_picture(grey, "webp")
 
 
-def test_big_endian_exif_goes_into_and_out_of_tiff():
+def test_big_endian_exif_survives_tiff():
     exif = Image.Exif()
     exif.endian = ">"
     exif[ExifTags.Base.Make] = "Kamera"

@@ -1,4 +1,4 @@
-"""Camera RAW files: levels, pattern and colours as LibRaw tells them, and what is refused."""
+"""Camera RAW files: black, white, pattern and colours as LibRaw reports them, and files that are refused."""
 
 import sys
 from types import SimpleNamespace
@@ -46,7 +46,7 @@ def sensor(monkeypatch):
 
     def read(**attributes):
         raw = type("Raw", (FakeRaw,), attributes)
-        package = SimpleNamespace(imread=lambda file: raw(), LibRawError=type("LibRawError", (Exception,), {}))
+        package = SimpleNamespace(imread=lambda _file: raw(), LibRawError=type("LibRawError", (Exception,), {}))
         monkeypatch.setitem(sys.modules, "rawpy", package)
         return decode_raw(b"", None)
 
@@ -54,12 +54,12 @@ def sensor(monkeypatch):
 
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "grbg", "gbrg"])
-def test_each_pixel_has_the_black_level_of_its_place(pattern):
+def test_each_pixel_has_the_black_value_of_its_place(pattern):
     pytest.importorskip("rawpy")
     black = np.array([[512, 520], [528, 536]])
     picture = read_picture(bayer_dng(MOSAIC, pattern, black=black.flat, white=12000), camera_raw=True)
-    levels = np.tile(black, (21, 31))[:41]
-    expected = np.clip((MOSAIC - levels.astype(float)) / (12000 - levels), 0, 1) * 65535
+    offsets = np.tile(black, (21, 31))[:41]
+    expected = np.clip((MOSAIC - offsets.astype(float)) / (12000 - offsets), 0, 1) * 65535
     assert picture.pixels.dtype == np.uint16
     np.testing.assert_allclose(picture.pixels, expected, atol=0.51)
     camera = picture.metadata.camera
@@ -70,15 +70,15 @@ def test_each_pixel_has_the_black_level_of_its_place(pattern):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_is_told_and_not_followed(orientation):
+def test_the_orientation_is_reported_but_not_applied(orientation):
     pytest.importorskip("rawpy")
     picture = read_picture(bayer_dng(MOSAIC, orientation=orientation), camera_raw=True)
     assert picture.pixels.shape == MOSAIC.shape
     assert picture.metadata.camera.orientation == orientation
 
 
-def test_the_pattern_is_that_of_the_visible_corner():
-    """The values tell where they lay: the pattern of the file begins at the active area, of which LibRaw cuts some."""
+def test_the_pattern_starts_at_the_visible_corner():
+    """Each value says which colour it has. The file's pattern starts at the active area, of which LibRaw cuts some."""
     pytest.importorskip("rawpy")
     rows, columns = np.indices((40, 50))
     colours = np.array([[1, 2], [2, 3]])[(rows - 3) % 2, (columns - 5) % 2]
@@ -93,7 +93,7 @@ def test_a_linear_dng_is_refused():
         read_picture(linear_dng(noise(32, 40, 3, dtype="uint16")), camera_raw=True)
 
 
-def test_damaged_files_and_bombs():
+def test_damaged_and_oversized_files_are_refused():
     pytest.importorskip("rawpy")
     data = bayer_dng(MOSAIC)
     for length in (20, 300, 1000, len(data) - 10):
@@ -103,8 +103,7 @@ def test_damaged_files_and_bombs():
         read_picture(data, camera_raw=True, max_pixels=1000)
 
 
-def test_names_tell_raw_files_that_do_not_tell_themselves(tmp_path):
-    """A TIFF without a camera's tags under the name of a NEF goes to LibRaw, a PNG does not."""
+def test_a_tiff_with_the_name_of_a_raw_file_goes_to_libraw(tmp_path):
     pytest.importorskip("rawpy")
     data = bayer_dng(MOSAIC)
     for name in ("photo.dng", "photo.DNG", "photo.tif"):
@@ -115,7 +114,7 @@ def test_names_tell_raw_files_that_do_not_tell_themselves(tmp_path):
         read_picture(tmp_path / "empty.dng", camera_raw=True)
 
 
-def test_raw_files_are_refused_where_nobody_asked_for_them():
+def test_raw_files_are_refused_without_camera_raw():
     with pytest.raises(UnsupportedImageError, match="restorekit demosaic"):
         read_picture(bayer_dng(MOSAIC))
 
@@ -137,17 +136,17 @@ def test_without_rawpy_the_message_names_the_extra(monkeypatch):
         ({"camera_whitebalance": (0, 0, 0, 0), "daylight_whitebalance": (0, 0, 0, 0)}, "without white balance"),
     ],
 )
-def test_sensors_that_are_refused(sensor, attributes, message):
+def test_sensors_without_a_bayer_pattern_or_balance_are_refused(sensor, attributes, message):
     with pytest.raises(UnsupportedImageError, match=message):
         sensor(**attributes)
 
 
-def test_levels_that_make_no_sense(sensor):
+def test_white_must_lie_above_black(sensor):
     with pytest.raises(UnreadableImageError, match="white at 100 and black at 100"):
         sensor(white_level=100)
 
 
-def test_what_a_file_does_not_say_is_told(sensor):
+def test_missing_balance_and_colours_are_replaced_with_a_note(sensor):
     picture = sensor()
     assert picture.metadata.camera.white_balance == (2.0, 1.0, 1.5)
     assert np.unique(picture.pixels) == [round(65535 / 2)]
@@ -158,6 +157,6 @@ def test_what_a_file_does_not_say_is_told(sensor):
     assert any("does not know the camera's colours" in note for note in picture.notes)
 
 
-def test_margins_that_lie_in_the_dark_shift_the_pattern(sensor):
+def test_odd_margins_shift_the_pattern(sensor):
     sizes = SimpleNamespace(width=8, height=8, top_margin=3, left_margin=2, flip=0)
     assert sensor(sizes=sizes).metadata.camera.pattern == "gbrg"

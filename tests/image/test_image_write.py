@@ -1,4 +1,4 @@
-"""Writing: exactly what was read comes back, and a file is written whole or not at all."""
+"""Writing: a file holds exactly the picture, and is written whole or not at all."""
 
 import errno
 import io
@@ -31,6 +31,10 @@ def make_picture(*shape, dtype="uint8", alpha=False):
     return Picture(pixels, Metadata("png"), files.noise(*shape[:2], seed=2).astype(dtype) if alpha else None)
 
 
+def no_links(_source, _target):
+    raise PermissionError(errno.EPERM, "no hard links here")
+
+
 PICTURE = make_picture(5, 6, 3)
 
 
@@ -60,7 +64,7 @@ def test_lossless_formats_give_back_exactly_what_was_written(file_format, dtype,
         assert again.alpha is None
 
 
-def test_jpeg_is_of_quality_95_with_full_colour():
+def test_jpeg_has_quality_95_and_full_colour():
     smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
     picture = Picture(np.dstack([smooth, smooth[::-1], 255 - smooth]), Metadata("jpeg"))
     data = encode_picture(picture, "jpeg")
@@ -80,12 +84,12 @@ def test_jpeg_is_of_quality_95_with_full_colour():
         (make_picture(1, 20_000), "webp", "at most 16383 pixels a side"),
     ],
 )
-def test_what_a_format_cannot_hold_is_refused_with_what_would_work(picture, file_format, message):
+def test_a_format_refuses_what_it_cannot_hold_and_names_one_that_can(picture, file_format, message):
     with pytest.raises(UnsupportedImageError, match=message):
         encode_picture(picture, file_format)
 
 
-def test_output_suffix_is_kept_where_it_can_be(tmp_path):
+def test_the_suffix_is_kept_if_its_format_can_hold_the_picture(tmp_path):
     assert output_suffix_for(PICTURE, tmp_path / "a.JPG") == ".JPG"
     assert output_suffix_for(PICTURE, tmp_path / "a.gif") == ".png"
     assert output_suffix_for(PICTURE, tmp_path / "no suffix") == ".png"
@@ -105,12 +109,12 @@ def test_any_name_can_be_written_and_read(tmp_path, name):
     assert "\n" not in str(error.value)
 
 
-def test_unknown_suffix_is_refused(tmp_path):
+def test_an_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(UnsupportedImageError, match=r"\.xyz.*\.png"):
         write_picture(tmp_path / "a.xyz", PICTURE, overwrite=False)
 
 
-def test_existing_output_is_kept_unless_overwritten(tmp_path):
+def test_an_existing_output_is_kept_unless_overwritten(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"precious")
     with pytest.raises(OutputError, match="already exists; pass --overwrite"):
@@ -121,14 +125,11 @@ def test_existing_output_is_kept_unless_overwritten(tmp_path):
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_output_that_comes_into_being_meanwhile_is_kept(tmp_path, monkeypatch, links):
+def test_an_output_that_appears_during_the_write_is_kept(tmp_path, monkeypatch, links):
     path = tmp_path / "a.png"
 
-    def rival(descriptor):
+    def rival(_descriptor):
         path.write_bytes(b"rival")
-
-    def no_links(source, target):
-        raise PermissionError(errno.EPERM, "no hard links here")
 
     monkeypatch.setattr(os, "fsync", rival)
     if not links:
@@ -139,10 +140,7 @@ def test_output_that_comes_into_being_meanwhile_is_kept(tmp_path, monkeypatch, l
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_file_systems_without_hard_links(tmp_path, monkeypatch):
-    def no_links(source, target):
-        raise PermissionError(errno.EPERM, "no hard links here")
-
+def test_file_systems_without_hard_links_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", no_links)
     write_picture(tmp_path / "a.png", PICTURE, overwrite=False)
     assert decodes(tmp_path / "a.png")
@@ -162,7 +160,7 @@ def test_permissions_follow_the_umask_and_are_kept_on_overwriting(tmp_path):
         os.umask(before)
 
 
-def test_write_protected_output_is_respected(tmp_path):
+def test_a_write_protected_output_is_kept(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"precious")
     path.chmod(0o444)
@@ -216,12 +214,12 @@ def test_folders_devices_and_missing_folders_are_refused_beforehand(tmp_path):
         ("open", OSError(errno.EROFS, "Read-only file system")),
     ],
 )
-def test_failure_in_mid_write_leaves_what_was_there(tmp_path, monkeypatch, call, error, overwrite):
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, call, error, overwrite):
     path = tmp_path / "a.png"
     if overwrite:
         path.write_bytes(b"precious")
 
-    def fail(*arguments):
+    def fail(*_arguments):
         raise error
 
     monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
@@ -235,7 +233,7 @@ def test_failure_in_mid_write_leaves_what_was_there(tmp_path, monkeypatch, call,
 
 
 def test_a_file_that_cannot_grow_leaves_nothing(tmp_path):
-    """The kernel itself ends the write half-way, as a full disk would."""
+    """The kernel ends the write half-way, as a full disk does."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
@@ -246,6 +244,6 @@ def test_a_file_that_cannot_grow_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_restoration_that_went_wrong_is_not_written():
+def test_nan_cannot_become_pixels():
     with pytest.raises(ImageError, match="NaN"):
         PICTURE.with_float(np.full((5, 6, 3), np.nan, np.float32))
