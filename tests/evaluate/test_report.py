@@ -2,7 +2,6 @@ import base64
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -24,29 +23,7 @@ from restorekit.evaluate import (
 )
 from restorekit.evaluate.report import render_report
 from restorekit.image import read_picture
-
-VOID = {"meta", "img", "input", "link", "br"}
-
-
-class Page(HTMLParser):
-    """Checks that tags are closed in order, and keeps the attributes of each."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
+from tests.html_page import Page, check_self_contained
 
 LOW, HIGH = Level(10.0, "sigma 10"), Level(20.0, "sigma <20>")
 
@@ -83,21 +60,20 @@ def evaluation() -> Evaluation:
     )
 
 
+def rows_of(source: str) -> list[list[tuple[str, set[str]]]]:
+    """The cells of the first table's body, row by row: what is in them, and their classes."""
+    body = source.partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    cells = [re.findall(r'<t[hd](?: scope="row")?(?: class="([^"]*)")?>(.*?)</t[hd]>', row, re.DOTALL) for row in rows]
+    return [[(text, set(classes.split())) for classes, text in row] for row in cells]
+
+
 def test_the_page_is_well_formed_and_asks_for_nothing_else(evaluation):
-    text = render_report(evaluation)
-    page = Page(text)
-    assert text.startswith("<!DOCTYPE html>")
-    names = [tag for tag, _ in page.tags]
-    assert "script" not in names
-    assert "link" not in names
-    assert {attrs["src"][:22] for tag, attrs in page.tags if tag == "img"} == {"data:image/png;base64,"}
-    assert not re.search(r"url\(|@import|https?:", text)
-    identifiers = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
-    assert len(identifiers) == len(set(identifiers))
-    assert {attrs["for"] for tag, attrs in page.tags if tag == "label"} <= set(identifiers)
+    page = check_self_contained(render_report(evaluation))
+    assert len(page.all("img")) == 8
 
 
-def test_names_are_escaped(evaluation):
+def test_names_from_outside_are_escaped(evaluation):
     text = render_report(evaluation)
     for raw in ("<more>", "<script>", "<b>.png", "<usual>", "<i>", "<20>", "<are>"):
         assert raw not in text
@@ -105,14 +81,32 @@ def test_names_are_escaped(evaluation):
     assert "bad&lt;b&gt;.png: empty &amp; void" in text
 
 
+def test_a_hostile_file_name_stays_text(evaluation):
+    hostile = "<script>alert(\"x\")</script> & ' onload='x.png"
+    results = tuple(
+        replace(
+            result,
+            method=result.method.replace("tv", hostile),
+            scores=tuple(replace(score, image=hostile) for score in result.scores),
+        )
+        for result in evaluation.results
+    )
+    crops = (replace(evaluation.crops[0], image=hostile),)
+    skipped = (Skipped(hostile, hostile),)
+    text = render_report(replace(evaluation, dataset=hostile, results=results, crops=crops, skipped=skipped))
+    assert "<script" not in text
+    page = check_self_contained(text)
+    assert f"Denoise: {hostile}" in page.text
+    assert f"{hostile}: {hostile}" in page.text
+    assert hostile in {cell.get("title") for cell in page.all("th")}
+
+
 def test_the_best_of_each_column_is_marked_and_ties_alike(evaluation):
-    summary = render_report(evaluation).partition("<tbody>")[2].partition("</tbody>")[0]
-    tv, other = summary.strip().splitlines()
-    assert '<td class="start">30.50</td>' in tv
-    assert '<td class="start best">32.50</td>' in other
-    assert '<td class="start best">25.50</td>' in tv
-    assert '<td class="start best">25.50</td>' in other
-    assert '<td class="start">2.00</td><td>0.500</td>' in tv
+    tv, other = rows_of(render_report(evaluation))
+    assert [text for text, _ in tv] == ["tv", "30.50", "0.9000", "25.50", "0.9000", "2.00", "0.500"]
+    assert [text for text, classes in tv if "best" in classes] == ["0.9000", "25.50", "0.9000"]
+    assert [text for text, classes in other if "best" in classes] == ["32.50", "0.9000", "25.50", "0.9000"]
+    assert [text for text, classes in tv if "start" in classes] == ["30.50", "25.50", "2.00"]
 
 
 def test_crops_hold_the_exact_pixels(evaluation):
@@ -129,7 +123,9 @@ def test_infinite_and_undefined_scores(evaluation):
     results = (make_result("a", LOW, [math.inf, math.inf]), make_result("b", LOW, [math.nan, 30.0]))
     text = render_report(replace(evaluation, results=results, crops=(), skipped=()))
     Page(text)
-    assert '<td class="start best">∞</td>' in text
+    infinite, undefined = rows_of(text)
+    assert infinite[1] == ("∞", {"start", "best"})
+    assert undefined[1] == ("nan", {"start"})
     assert "Left out" not in text
     assert "Side by side" not in text
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from restorekit.explain.trace import follow
+from restorekit.explain.trace import trace_coding
 from restorekit.models import SparseCoding
 from tests.tiny import tiny_network
 
@@ -36,5 +36,5 @@ def window(network):
 
 
 @pytest.fixture(params=[1, 2])
-def trajectory(network, window, request):
-    return follow(network, window, 0.1, request.param)
+def coding(network, window, request):
+    return trace_coding(network, window, 0.1, request.param)

@@ -2,29 +2,32 @@ import numpy as np
 import torch
 
 from restorekit.explain.figures import as_patch, draw_dictionary, order_of_atoms, terms_of
-from restorekit.explain.trace import neighbours_of, own_share
+from restorekit.explain.trace import weights_of
 from tests.tiny import tiny_network
 
 
-def test_a_patch_is_its_mean_and_the_sum_of_its_atoms(network, trajectory):
+def test_a_patch_is_its_mean_and_the_sum_of_its_atoms(network, coding):
     order = order_of_atoms(network)
-    patch = int(torch.count_nonzero(trajectory.codes, 1).argmax())
-    terms = terms_of(trajectory, patch, order)
-    total = float(trajectory.means[patch, 0]) + sum(term.contribution for term in terms)
-    np.testing.assert_allclose(total, as_patch(trajectory.patches[patch], 5), atol=1e-5)
+    patch = int(torch.count_nonzero(coding.codes, 1).argmax())
+    terms = terms_of(coding, patch, order)
+    total = float(coding.means[patch, 0]) + sum(term.contribution for term in terms)
+    np.testing.assert_allclose(total, as_patch(coding.patches[patch], 5), atol=1e-5)
     amounts = [abs(term.amount) for term in terms]
     assert amounts == sorted(amounts, reverse=True)
-    assert len(terms) == int(torch.count_nonzero(trajectory.codes[patch]))
-    strongest = trajectory.atoms[order[terms[0].number]]
-    assert np.isclose(amounts[0], abs(float(trajectory.codes[patch, order[terms[0].number]] * strongest.norm())))
+    assert len(terms) == int(torch.count_nonzero(coding.codes[patch]))
+    strongest = coding.atoms[order[terms[0].number]]
+    assert np.isclose(amounts[0], abs(float(coding.codes[patch, order[terms[0].number]] * strongest.norm())))
 
 
-def test_what_a_patch_and_its_peers_count_sums_to_one(network, trajectory):
-    neighbours = neighbours_of(trajectory, 3)
-    assert np.isclose(own_share(trajectory, 3) + sum(peer.share for peer in neighbours), 1)
-    assert len(neighbours) == len({peer.index for peer in neighbours}) == (5 if network.settings.neighbours else 0)
-    assert 3 not in {peer.index for peer in neighbours}
-    assert [peer.share for peer in neighbours] == sorted((peer.share for peer in neighbours), reverse=True)
+def test_the_weights_of_a_patch_and_its_neighbours_sum_to_one(network, coding):
+    weights = weights_of(coding, 3)
+    patch, *neighbours = weights
+    assert patch == 3
+    assert len(neighbours) == (5 if network.settings.neighbours else 0)
+    assert 3 not in neighbours
+    assert np.isclose(sum(weights.values()), 1)
+    _, *shares = weights.values()
+    assert shares == sorted(shares, reverse=True)
 
 
 def test_every_atom_is_drawn_from_coarse_to_fine():

@@ -4,17 +4,17 @@ import pytest
 from restorekit.explain.trace import atom_counts, errors_where_unsure, patch_spread, without_grid
 
 
-def test_the_spread_is_the_standard_deviation_over_the_patches_of_a_pixel(trajectory):
-    channels, height, width = trajectory.observed.shape[1:]
-    size = trajectory.patch_size
+def test_the_spread_is_the_standard_deviation_over_the_patches_of_a_pixel(coding):
+    channels, height, width = coding.observed.shape[1:]
+    size = coding.patch_size
     estimates = [[[] for _ in range(width)] for _ in range(height)]
-    for index, patch in enumerate(trajectory.patches.view(-1, channels, size, size).numpy()):
-        top, left = trajectory.corner(index)
+    for index, patch in enumerate(coding.patches.view(-1, channels, size, size).numpy()):
+        region = coding.region(index)
         for row in range(size):
             for col in range(size):
-                estimates[top + row][left + col].append(patch[:, row, col])
+                estimates[region.top + row][region.left + col].append(patch[:, row, col])
     expected = [[np.sqrt(np.var(pixel, axis=0).mean()) for pixel in row] for row in estimates]
-    np.testing.assert_allclose(patch_spread(trajectory), expected, atol=1e-6)
+    np.testing.assert_allclose(patch_spread(coding), expected, atol=1e-6)
 
 
 def test_the_grid_of_patches_does_not_show():
@@ -28,11 +28,11 @@ def test_the_grid_of_patches_does_not_show():
     assert not np.isnan(without_grid(bright_and_dark, 3)).any()
 
 
-def test_atoms_are_counted(trajectory):
-    counts = atom_counts(trajectory)
-    assert counts.shape == (trajectory.grid.rows, trajectory.grid.cols)
-    row, col = divmod(7, trajectory.grid.cols)
-    assert counts[row, col] == sum(code != 0 for code in trajectory.codes[7].tolist())
+def test_atoms_are_counted(coding):
+    counts = atom_counts(coding)
+    assert counts.shape == (coding.grid.rows, coding.grid.cols)
+    row, col = divmod(7, coding.grid.cols)
+    assert counts[row, col] == sum(code != 0 for code in coding.codes[7].tolist())
     assert counts.max() > 0
 
 
