@@ -3,7 +3,7 @@
 from restorekit.image.codecs import encode_picture, recompress
 from restorekit.image.files import check_output, decodes, read_picture, show_path, write_file, write_picture
 from restorekit.image.formats import check_encodable, file_format_of, output_suffix_for, supported_suffixes
-from restorekit.image.picture import Camera, JpegCoding, Metadata, Picture
+from restorekit.image.picture import Camera, JpegCoding, Metadata, Picture, turn, turn_back, turn_upright
 from restorekit.image.raw import raw_suffixes
 
 __all__ = [
@@ -22,6 +22,9 @@ __all__ = [
     "recompress",
     "show_path",
     "supported_suffixes",
+    "turn",
+    "turn_back",
+    "turn_upright",
     "write_file",
     "write_picture",
 ]

@@ -84,6 +84,7 @@ def splitting_for(
         splitting: for denoisers.
         iterations: in place of those of the splitting, if not None.
         conditioning: see `LearnedSplitting`.
+
     Raises:
         UsageError: another number of iterations than the model was trained for.
     """
@@ -159,6 +160,7 @@ def solve(
         settings: quality and tile size of the denoiser.
         size: keep so many rows and columns of the result, from the top left; all if None.
         watch: called after each iteration, with images of that size and the change of the first.
+
     Raises:
         MemoryExhaustedError: the images do not fit.
     """

@@ -132,10 +132,33 @@ class Task(ABC, Generic[O]):
         offline: bool = False,
         explained: bool = False,
     ) -> ModelSelection:
-        """Return the models to choose from; see `ModelSelection`. `options` are None for a benchmark."""
-        from restorekit.zoo import ModelSelection
+        """Return the models to choose from; see `ModelSelection`. `options` are None for a benchmark.
 
-        return ModelSelection(self.name, self.models, model, offline=offline, explained=explained)
+        Where the task takes denoisers and none is named, they take the place of models that cannot do it: a model that
+        was trained for the task has a number of iterations of its own, and was made for less noise.
+        """
+        from restorekit.tasks import get_task
+        from restorekit.zoo import ModelSelection
+        from restorekit.zoo.selection import PRIOR_TASK
+
+        trained = ModelSelection(self.name, self.models, model, offline=offline, explained=explained)
+        if model is not None or not self.models.takes_denoisers:
+            return trained
+        noise, conditioning = (None, None) if options is None else self.known(options)
+        able = noise is None or all(
+            round(255 * noise, 6) <= self.greatest_noise(card) for card in trained.cards(conditioning)
+        )
+        if iterations is None and able:
+            return trained
+        return ModelSelection(PRIOR_TASK, get_task(PRIOR_TASK).models, offline=offline)
+
+    def known(self, options: O) -> tuple[float | None, float | None]:
+        """Return the noise that options name, in [0, 1], and the conditioning in units of cards; None if unknown."""
+        return None, None
+
+    def greatest_noise(self, card: ModelCard) -> float:
+        """Return the noise level on 0..255 up to which a model was made for the task."""
+        return card.conditioning_range[1]
 
     def files(self, options: O, inputs: Sequence[str], *, max_pixels: int | None, strip_metadata: bool) -> FileKind:
         """Return the kind of files that the command deals with."""
@@ -339,6 +362,7 @@ def parse_sigma(value: object, name: str, *, zero: bool = False, auto: bool = Fa
         name: of the option.
         zero: whether it may be 0.
         auto: whether it may be left to an estimate.
+
     Raises:
         UsageError: no such number.
     """
@@ -404,37 +428,3 @@ def noise_of(observed: Image, noise: float | None, greatest: float) -> tuple[flo
     taken = min(estimate, greatest / 255)
     found = f"noise estimated as sigma {255 * estimate:.3g}"
     return taken, (found if taken == estimate else f"{found}, taken as {255 * taken:.3g}, the most the model knows",)
-
-
-def select_or_denoiser(
-    task: Task[Any],
-    model: LoadedModel | str | None,
-    *,
-    iterations: int | None,
-    noise: float | None,
-    greatest: Callable[[ModelCard], float],
-    conditioning: float | None = None,
-    offline: bool = False,
-) -> ModelSelection:
-    """Return the model that was named, or the default ones: of the task, or denoisers where those cannot do it.
-
-    A model that was trained for the task has a number of iterations of its own, and takes less noise than a denoiser.
-
-    Args:
-        task: one that takes denoisers.
-        model: see `ModelSelection`.
-        iterations: how many were named, if any.
-        noise: the level that was named, in [0, 1]; None if none was.
-        greatest: the noise that a model was made for, on 0..255.
-        conditioning: see `ModelSelection.cards`.
-        offline: never ask the hub.
-    """
-    from restorekit.tasks import get_task
-    from restorekit.zoo import ModelSelection
-    from restorekit.zoo.selection import PRIOR_TASK
-
-    trained = ModelSelection(task.name, task.models, model, offline=offline)
-    able = noise is None or all(round(255 * noise, 6) <= greatest(card) for card in trained.cards(conditioning))
-    if model is not None or (iterations is None and able):
-        return trained
-    return ModelSelection(PRIOR_TASK, get_task(PRIOR_TASK).models, None, offline=offline)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from annotated_types import Ge, Le
 from typing_extensions import override
@@ -20,37 +18,30 @@ from restorekit.errors import (
 )
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
+from restorekit.tasks.lazily import (
+    Image,
+    NDArray,
+    api,
+    batch,
+    batch_files,
+    evaluate,
+    fourier,
+    imaging,
+    kspace_networks,
+    mri,
+    mri_files,
+    np,
+    physics_base,
+    plug_and_play,
+    runner,
+    selection,
+    torch,
+    zoo,
+)
 from restorekit.types import DefaultModels, Option, RunReport, RunSettings, SamplingPattern, Units
-
-if TYPE_CHECKING:
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from restorekit.api import Array
-    from restorekit.batch.files import FileKind, Restored, Scan, Slices
-    from restorekit.batch.run import Operation
-    from restorekit.image import Picture
-    from restorekit.inference.plug_and_play import Watch
-    from restorekit.physics.base import Measurement
-    from restorekit.physics.kspace import DrawnMask, MaskFile, SampledFourier, Sampling
-    from restorekit.solvers.admm import Splitting
-    from restorekit.tasks.base import Image
-    from restorekit.zoo import LoadedModel, ModelCard, ModelSelection
 
 TV = "tv"
 """The name of total variation where a model can be named."""
-_TV_ITERATIONS = 100
-_TV_WEIGHT, _LEAST_TV_WEIGHT = 0.7, 1e-3
-"""Without noise a small weight does: measured frequencies are kept, and the rest has the least variation."""
-_ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE = 12, 15 / 255, 3.0, 0.25, 1 / 255
-"""The splitting for denoisers, chosen on training slices. The noise level at the start goes with the share of k-space
-that is missing."""
-_HEADROOM = 1.05
-_LEAST_GAMMA = 1e-4
-"""A smaller weight of the prior would magnify the rounding of float32 at frequencies that were not measured."""
-_COMPLEX_CONTRAST = 0.5
-"""The scale of real and imaginary parts, within [-1, 1], that makes them fit the denoiser's [0, 1]."""
 _SIGPY_TV_WEIGHT, _SIGPY_WAVELET_WEIGHT = 0.03, 0.003
 """Of SigPy's priors, for images whose zero-filling has a peak of 1: the best of 0.0003, 0.001, 0.003, 0.01 and, for
 total variation, 0.03 and 0.1, with SigPy's own numbers of iterations, on two training slices, 30 % radial, no noise."""
@@ -120,15 +111,12 @@ class SamplingOptions:
         if self.simulate is not None:
             parse_sampling(self.simulate, "--simulate")
 
-    def mask_source(self) -> MaskFile | DrawnMask | None:
+    def mask_source(self) -> fourier.MaskFile | fourier.DrawnMask | None:
         """Return the mask that the options ask for, if any."""
-        from restorekit.image.mri import read_mask
-        from restorekit.physics.kspace import DrawnMask, MaskFile, Sampling
-
         self.check()
         if self.simulate is not None:
-            return DrawnMask(Sampling(*parse_sampling(self.simulate, "--simulate")), self.seed)
-        return None if self.mask is None else MaskFile(read_mask(self.mask), self.centred)
+            return fourier.DrawnMask(fourier.Sampling(*parse_sampling(self.simulate, "--simulate")), self.seed)
+        return None if self.mask is None else fourier.MaskFile(mri_files.read_mask(self.mask), self.centred)
 
 
 # Methods: from k-space to an image.
@@ -140,31 +128,27 @@ class MriModels:
     task = "cs-mri"
     note = ""
 
-    def __init__(self, model: LoadedModel | str | None, *, offline: bool = False) -> None:
-        from restorekit.models.kspace import KspaceNetwork
-        from restorekit.zoo import find, load_model
-        from restorekit.zoo.selection import PRIOR_TASK, check_prior
-
-        self.selection: ModelSelection | None = None
-        self.named: LoadedModel | None = None
+    def __init__(self, model: zoo.LoadedModel | str | None, *, offline: bool = False) -> None:
+        self.selection: zoo.ModelSelection | None = None
+        self.named: zoo.LoadedModel | None = None
         if model is None:
             model = CsMri.models.general[1]
             try:
-                find(model, offline=True)
+                zoo.find(model, offline=True)
             except ModelNotFoundError:  # total variation needs no file
                 model = TV
         if model == TV:
             return
-        self.named = load_model(find(model, offline=offline)) if isinstance(model, str) else model
+        self.named = zoo.load_model(zoo.find(model, offline=offline)) if isinstance(model, str) else model
         card = self.named.card
-        if isinstance(self.named.network, KspaceNetwork):
+        if isinstance(self.named.network, kspace_networks.KspaceNetwork):
             return
-        if card.task != PRIOR_TASK or card.channels != 1:
+        if card.task != selection.PRIOR_TASK or card.channels != 1:
             raise ModelMismatchError(
                 f"{card.name} is a model to {card.task} {self.named.network.channels}-channel images; one for "
                 f"{CsMri.name}, a denoiser of grey images or {TV} would fit"
             )
-        check_prior(card)
+        selection.check_prior(card)
 
     @property
     def name(self) -> str:
@@ -175,213 +159,23 @@ class MriModels:
         """Return the name in tables, such as `denoise-gray-sc (best)`; total variation has but one quality."""
         return TV if self.named is None else f"{self.name} ({quality})"
 
-    def method(self, settings: RunSettings, iterations: int | None) -> MriMethod:
+    def method(self, settings: RunSettings, iterations: int | None) -> mri.MriMethod:
         """Return the method. Raises UsageError for iterations of a trained model, DeviceError for its device."""
-        from restorekit.inference.plug_and_play import check_iterations
-        from restorekit.inference.runner import resolve_device
-        from restorekit.models.kspace import KspaceNetwork
-
-        resolve_device(settings.device)
+        runner.resolve_device(settings.device)
         if self.named is None:
-            return TotalVariationMethod(settings, _TV_ITERATIONS if iterations is None else iterations)
+            return mri.TotalVariationMethod(settings, mri.TV_ITERATIONS if iterations is None else iterations)
         network = self.named.network
-        if isinstance(network, KspaceNetwork):
-            check_iterations(self.named, network.steps, iterations)
-            return NetworkMethod(settings, network.steps, self.named)
-        return DenoiserMethod(settings, _ITERATIONS if iterations is None else iterations, self.named)
+        if isinstance(network, kspace_networks.KspaceNetwork):
+            plug_and_play.check_iterations(self.named, network.steps, iterations)
+            return mri.NetworkMethod(settings, network.steps, self.named)
+        return mri.DenoiserMethod(settings, mri.ITERATIONS if iterations is None else iterations, self.named)
 
 
-@dataclass(frozen=True)
-class MriMethod(ABC):
-    """From k-space to an image. iterations: how often prior and data take turns.
-
-    Raises:
-        UsageError: less than one iteration.
-    """
-
-    settings: RunSettings
-    iterations: int
-
-    def __post_init__(self) -> None:
-        if self.iterations < 1:
-            raise UsageError(f"{self.iterations} iterations make no image; use 1 or more")
-
-    def check_noise(self, noise: float) -> None:
-        """Raise UsageError for a noise level, in [0, 1], that the method was not made for."""
-
-    def __call__(
-        self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None = None
-    ) -> tuple[Tensor, RunReport]:
-        """Return the image [1, 1 or 2, H, W], on the CPU, of k-space y [1, 2, H, W] of any scale.
-
-        noise: its standard deviation in y's own unit, in the real and in the imaginary part. `watch` is told the image
-        after each iteration.
-        """
-        from restorekit.inference.runner import inference, resolve_device
-        from restorekit.numerics.patches import within_memory
-
-        device = resolve_device(self.settings.device)
-        started = time.perf_counter()
-        with inference():
-            image = within_memory(
-                lambda: self._reconstruct(physics, y.to(device), noise, watch).cpu(), "try --quality fast or --model tv"
-            )
-        return image, RunReport(str(device), 1, time.perf_counter() - started)
-
-    @abstractmethod
-    def _reconstruct(self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None) -> Tensor:
-        """Return the image on the device of y."""
+def _fourier(mask: torch.Tensor, *, real: bool) -> fourier.SampledFourier:
+    return fourier.SampledFourierOfReal(mask) if real else fourier.SampledFourier(mask)
 
 
-class TotalVariationMethod(MriMethod):
-    """The image of least total variation, which no training has to precede."""
-
-    @override
-    def _reconstruct(self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None) -> Tensor:
-        return tv_reconstruction(physics, y, noise, iterations=self.iterations, watch=_told(watch))
-
-
-@dataclass(frozen=True)
-class NetworkMethod(MriMethod):
-    """A network that was trained for MRI. The quality is the stride of its patches, or the number of dihedral views."""
-
-    loaded: LoadedModel
-
-    @override
-    def _reconstruct(self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None) -> Tensor:
-        from restorekit.models.kspace import KspaceNetwork, kspace_measurement
-
-        network = self.loaded.network
-        assert isinstance(network, KspaceNetwork)
-        measurement = kspace_measurement(physics, y, y.new_full((len(y),), noise))
-        tell, image = _told(watch), measurement.x0
-        for image in network.to(y.device).iterates(measurement, self.settings.quality.stride):
-            if tell is not None:
-                tell(image)
-        return image
-
-
-@dataclass(frozen=True)
-class DenoiserMethod(MriMethod):
-    """Total variation, then half-quadratic splitting with a denoiser as the prior, then the samples once more."""
-
-    loaded: LoadedModel
-
-    @override
-    def check_noise(self, noise: float) -> None:
-        base.check_noise(noise, [self.loaded.card], lambda card: card.conditioning_range[1])
-
-    def __call__(
-        self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None = None
-    ) -> tuple[Tensor, RunReport]:
-        """See `MriMethod`. Of a complex image, real and imaginary part are denoised as two images."""
-        from restorekit.inference.plug_and_play import solve
-        from restorekit.inference.runner import resolve_device
-
-        device = resolve_device(self.settings.device)
-        x0 = tv_reconstruction(physics, y, noise)
-        scale = _HEADROOM * _peak_of(x0)
-        if scale == 0:
-            return x0, RunReport(str(device), 0, 0.0)
-        y, noise = (y / scale).to(device), noise / scale
-        exactness = (noise / max(noise, _LEAST_NOISE)) ** 2
-        contrast = 1.0 if x0.shape[1] == 1 else _COMPLEX_CONTRAST
-        splitting = self._splitting(contrast, contrast * _FIRST * (1 - physics.share))
-
-        def prox(images: Tensor, rho: Tensor) -> Tensor:
-            # The noise is taken for more than it is for the denoiser's sake alone; samples are as exact as they are.
-            gamma = (exactness * rho).clamp_min(_LEAST_GAMMA)
-            return _to_images(physics.prox_l2(_from_images(images), y, gamma))
-
-        def tell(images: Tensor, change: float) -> None:
-            if watch is not None:
-                watch(scale * _from_images(images), change)
-
-        guess = _to_images((x0 / scale).to(device))
-        images, report = solve(self.loaded, prox, guess, contrast * noise, splitting, self.settings, watch=tell)
-        gamma = exactness * float(splitting.schedule(contrast * noise).rhos[-1])
-        final = physics.prox_l2(_from_images(images), y, max(gamma, _LEAST_GAMMA))
-        return scale * final.cpu(), report
-
-    def _splitting(self, contrast: float, first: float) -> Splitting:
-        from restorekit.solvers.admm import Splitting
-
-        return Splitting(self.iterations, first, _LAST, _WEIGHT, contrast * _LEAST_NOISE)
-
-    @override
-    def _reconstruct(self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None) -> Tensor:
-        return self(physics, y, noise, watch)[0]
-
-
-def _to_images(x: Tensor) -> Tensor:
-    """Return [1, 1, H, W] as it is; [1, 2, H, W] within [-1, 1] as two images [2, 1, H, W] within [0, 1]."""
-    return x if x.shape[1] == 1 else _COMPLEX_CONTRAST * (x.transpose(0, 1) + 1)
-
-
-def _from_images(images: Tensor) -> Tensor:
-    return images if len(images) == 1 else images.transpose(0, 1) / _COMPLEX_CONTRAST - 1
-
-
-def tv_reconstruction(
-    physics: SampledFourier,
-    y: Tensor,
-    noise: float,
-    *,
-    iterations: int = _TV_ITERATIONS,
-    watch: Callable[[Tensor], None] | None = None,
-) -> Tensor:
-    """Return the images of least total variation, [B, 1 or 2, H, W], that agree with k-space y [B, 2, H, W].
-
-    Works at any scale of y; noise as in `MriMethod`. `watch` is told the image after each iteration.
-    """
-    from restorekit.inference.runner import inference
-    from restorekit.physics.kspace import channels_of, complex_of
-    from restorekit.solvers.split_bregman import total_variation
-
-    with inference():
-        adjoint = physics.A_adjoint(y)
-        scale = _peak_of(adjoint)
-        if scale == 0:
-            return adjoint
-        weight = max(_TV_WEIGHT * noise / scale, _LEAST_TV_WEIGHT)
-        is_real = adjoint.shape[1] == 1
-        values = adjoint / scale if is_real else complex_of(adjoint / scale)[:, None]
-
-        def image(x: Tensor) -> Tensor:
-            return scale * (x if is_real else channels_of(x[:, 0]))
-
-        told = None if watch is None else lambda x: watch(image(x))
-        return image(total_variation(values, physics.spectrum.to(adjoint), weight, iterations=iterations, watch=told))
-
-
-def _told(watch: Watch | None) -> Callable[[Tensor], None] | None:
-    """Return a function of one iterate [1, C, H, W] after another that tells each with its relative change."""
-    from restorekit.solvers.differentiation import relative_change
-
-    if watch is None:
-        return None
-    before: list[Tensor] = []
-
-    def tell(x: Tensor) -> None:
-        change = float(relative_change(before.pop(), x)[0]) if before else 1.0
-        before.append(x)
-        watch(x, change)
-
-    return tell
-
-
-def _peak_of(images: Tensor) -> float:
-    """Return the greatest magnitude in images [B, 1 or 2, H, W]."""
-    return float(images.norm(dim=1).max())
-
-
-def _fourier(mask: Tensor, *, real: bool) -> SampledFourier:
-    from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal
-
-    return SampledFourierOfReal(mask) if real else SampledFourier(mask)
-
-
-def _grey(picture: Picture) -> Image:
+def _grey(picture: imaging.Picture) -> Image:
     if not picture.is_grey:
         raise UnsupportedImageError("a colour picture; k-space is simulated of a grey one")
     return picture.to_float()
@@ -405,30 +199,22 @@ class Kspace(base.Degradation[SamplingOptions]):
         options.check()
         if options.mask is None and options.simulate is None:
             raise UsageError("name what to sample: --simulate radial:0.3 or --mask FILE")
-        self._source: MaskFile | DrawnMask | None = None
+        self._source: fourier.MaskFile | fourier.DrawnMask | None = None
 
     @override
-    def files(self, max_pixels: int | None, strip_metadata: bool) -> FileKind:
-        from restorekit.batch.files import ScanFiles
-
-        return ScanFiles(pictures=True, suffix=".npy", complex_valued=True, max_pixels=max_pixels)
+    def files(self, max_pixels: int | None, strip_metadata: bool) -> batch_files.FileKind:
+        return batch_files.ScanFiles(pictures=True, suffix=".npy", complex_valued=True, max_pixels=max_pixels)
 
     @override
-    def __call__(self, picture: Picture) -> Scan:
-        import numpy as np
-        import torch
-
-        from restorekit.batch.files import Scan
-        from restorekit.physics.kspace import complex_of
-
+    def __call__(self, picture: imaging.Picture) -> batch_files.Scan:
         source = self._source = self._source or self.options.mask_source()
         assert source is not None
         # The middle of the picture is the origin, as in files of scanners.
         x = torch.from_numpy(np.ascontiguousarray(np.fft.ifftshift(_grey(picture))))[None, None]
         mask, notes = source.mask(*x.shape[2:])
         y = _fourier(mask, real=True).observe(x, self.options.noise / 255, self.options.seed)
-        k_space = np.fft.fftshift(complex_of(y).numpy(), axes=(1, 2))
-        return Scan(k_space, parameters=(("noise", self.options.noise),), notes=notes)
+        k_space = np.fft.fftshift(fourier.complex_of(y).numpy(), axes=(1, 2))
+        return batch_files.Scan(k_space, parameters=(("noise", self.options.noise),), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -451,31 +237,25 @@ class KspaceSection(base.TrainingSection):
         return self.low, self.high
 
     @override
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
-        import torch
-
-        from restorekit.physics.kspace import Sampling
-
+    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
         patterns = tuple(SamplingPattern)
         chance = torch.rand(2, generator=generator).tolist()
         pattern, seed = torch.randint(1 << 30, (2,), generator=generator).tolist()
         rate = (self.low + (self.high - self.low) * chance[0]) / 100
         noise = max(0.0, 2 * chance[1] - 1) * self.noise / 255
-        return _sampled(clean, Sampling(patterns[pattern % len(patterns)], rate), seed, noise, generator)
+        return _sampled(clean, fourier.Sampling(patterns[pattern % len(patterns)], rate), seed, noise, generator)
 
     @override
-    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
-        from restorekit.physics.kspace import Sampling
-
-        return _sampled(clean, Sampling(SamplingPattern.RADIAL, value / 100), 0, 0.0, generator)
+    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+        return _sampled(clean, fourier.Sampling(SamplingPattern.RADIAL, value / 100), 0, 0.0, generator)
 
 
-def _sampled(clean: Tensor, sampling: Sampling, seed: int, noise: float, generator: torch.Generator) -> Measurement:
-    from restorekit.models.kspace import kspace_measurement
-
+def _sampled(
+    clean: torch.Tensor, sampling: fourier.Sampling, seed: int, noise: float, generator: torch.Generator
+) -> physics_base.Measurement:
     physics = _fourier(sampling.mask(clean.shape[2], clean.shape[3], seed), real=clean.shape[1] == 1)
     y = physics.observe(clean, noise, generator)
-    return kspace_measurement(physics, y, clean.new_full((len(clean),), noise))
+    return kspace_networks.kspace_measurement(physics, y, clean.new_full((len(clean),), noise))
 
 
 @dataclass(frozen=True)
@@ -486,10 +266,10 @@ class KspaceMask:
     """
 
     name: str
-    source: MaskFile | DrawnMask
+    source: fourier.MaskFile | fourier.DrawnMask
     real: bool = True
 
-    def physics(self, height: int, width: int) -> SampledFourier:
+    def physics(self, height: int, width: int) -> fourier.SampledFourier:
         """Return the operator for images of that size. Raises UnsupportedImageError for a mask of another."""
         return _fourier(self.source.mask(height, width)[0], real=self.real)
 
@@ -499,26 +279,22 @@ def _sigpy(name: str, benchmark: CsMriBenchmark, observed: Image, condition: Ksp
 
     Of an image known to be real the real part is taken.
     """
-    import numpy as np
-    import torch
     from sigpy.mri import app
-
-    from restorekit.physics.kspace import channels_of, complex_of
 
     recon, least = {
         "tv": (app.TotalVariationRecon, _SIGPY_TV_WEIGHT),
         "wavelet": (app.L1WaveletRecon, _SIGPY_WAVELET_WEIGHT),
     }[name]
 
-    def reconstruct(physics: SampledFourier, y: Tensor) -> Tensor:
+    def reconstruct(physics: fourier.SampledFourier, y: torch.Tensor) -> torch.Tensor:
         zero_filled = physics.A_adjoint(y)
-        scale = _peak_of(zero_filled) or 1.0
+        scale = mri.peak_of(zero_filled) or 1.0
         # SigPy has the zero frequency in the middle, and the origin of images too.
-        k_space, mask = (np.fft.fftshift(values.numpy()) for values in (complex_of(y)[0] / scale, physics.mask))
-        weight = max(least, _TV_WEIGHT * benchmark.noise / scale)
+        k_space, mask = (np.fft.fftshift(values.numpy()) for values in (fourier.complex_of(y)[0] / scale, physics.mask))
+        weight = max(least, mri.TV_WEIGHT * benchmark.noise / scale)
         weights, coils = mask.astype(np.float32)[None], np.ones_like(k_space)[None]
         image = recon(k_space[None], coils, weight, weights=weights, show_pbar=False).run()
-        x = channels_of(torch.from_numpy(np.fft.ifftshift(image))[None])
+        x = fourier.channels_of(torch.from_numpy(np.fft.ifftshift(image))[None])
         return scale * x[:, : zero_filled.shape[1]]
 
     return benchmark.solved(observed, condition, reconstruct)
@@ -558,7 +334,7 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
         ),
         "tv": base.Baseline(
             lambda self, observed, mask: self.solved(
-                observed, mask, lambda physics, y: tv_reconstruction(physics, y, self.noise)
+                observed, mask, lambda physics, y: mri.tv_reconstruction(physics, y, self.noise)
             )
         ),
         "sigpy-tv": base.Baseline(lambda *given: _sigpy("tv", *given), "sigpy"),
@@ -573,15 +349,15 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
 
     def prepare(self, folder: Path, seed: int) -> None:
         """Make the masks; those of complex slices keep the imaginary part."""
-        from restorekit.image.mri import read_mask
-        from restorekit.physics.kspace import DrawnMask, MaskFile, Sampling
-
         options, real = self.options, self.slices(folder) is None
         drawn = [
-            KspaceMask(text, DrawnMask(Sampling(*sampling), seed), real)
+            KspaceMask(text, fourier.DrawnMask(fourier.Sampling(*sampling), seed), real)
             for text, sampling in zip(options.sampling or [], self._samplings, strict=True)
         ]
-        read = [KspaceMask(path.stem, MaskFile(read_mask(path), options.centred), real) for path in options.mask or []]
+        read = [
+            KspaceMask(path.stem, fourier.MaskFile(mri_files.read_mask(path), options.centred), real)
+            for path in options.mask or []
+        ]
         self.conditions = (*drawn, *read)
 
     @property
@@ -598,12 +374,10 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
 
     @override
     def slices(self, folder: Path) -> Any:
-        from restorekit.evaluate.benchmark import clean_slices, holds_slices
-
-        return clean_slices(folder) if holds_slices(folder) else None
+        return evaluate.clean_slices(folder) if evaluate.holds_slices(folder) else None
 
     @override
-    def clean(self, picture: Picture) -> Image:
+    def clean(self, picture: imaging.Picture) -> Image:
         if not picture.is_grey:
             raise UnsupportedImageError("a colour picture; k-space is simulated of grey ones")
         clean = picture.to_float()
@@ -613,13 +387,8 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
 
     @override
     def degrade(self, clean: NDArray[Any], condition: KspaceMask, seed: int) -> Image:
-        import numpy as np
-        import torch
-
-        from restorekit.physics.kspace import channels_of
-
         image = torch.from_numpy(clean)[None]
-        channels = image[None] if condition.real else channels_of(image)
+        channels = image[None] if condition.real else fourier.channels_of(image)
         observed = condition.physics(*clean.shape).observe(channels, self.noise, seed)
         return np.asarray(observed[0].numpy(), np.float32)
 
@@ -636,15 +405,14 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
         method = self._method(run)
         return self.solved(observed, condition, lambda physics, y: method(physics, y, self.noise)[0])
 
-    def solved(self, observed: Image, condition: KspaceMask, method: Callable[[Any, Tensor], Tensor]) -> Image:
+    def solved(
+        self, observed: Image, condition: KspaceMask, method: Callable[[Any, torch.Tensor], torch.Tensor]
+    ) -> Image:
         """Return the image [H, W], of a complex one the magnitude, that a method makes of k-space [2, H, W]."""
-        import numpy as np
-        import torch
-
         image = method(condition.physics(*observed.shape[1:]), torch.from_numpy(observed)[None])[0]
         return np.asarray((image[0] if condition.real else image.norm(dim=0)).numpy(), np.float32)
 
-    def _method(self, run: Run) -> MriMethod:
+    def _method(self, run: Run) -> mri.MriMethod:
         return _models_of(run).method(run.settings, self.options.iterations)
 
 
@@ -681,28 +449,26 @@ class CsMri(base.Task[SamplingOptions]):
     def select(
         self,
         options: SamplingOptions | None,
-        model: LoadedModel | str | None = None,
+        model: zoo.LoadedModel | str | None = None,
         *,
         iterations: int | None = None,
         offline: bool = False,
         explained: bool = False,
-    ) -> ModelSelection:
+    ) -> zoo.ModelSelection:
         models: Any = MriModels(model, offline=offline)
-        return cast("ModelSelection", models)
+        return cast("zoo.ModelSelection", models)
 
     @override
-    def images_of(self, card: ModelCard) -> str:
+    def images_of(self, card: zoo.ModelCard) -> str:
         return "grey and complex"
 
     @override
     def files(
         self, options: SamplingOptions, inputs: Sequence[str], *, max_pixels: int | None, strip_metadata: bool
-    ) -> FileKind:
-        from restorekit.batch.files import ScanFiles
-
+    ) -> batch_files.FileKind:
         if self._are_pictures(options, inputs):
             return super().files(options, inputs, max_pixels=max_pixels, strip_metadata=strip_metadata)
-        return ScanFiles(max_pixels=max_pixels)
+        return batch_files.ScanFiles(max_pixels=max_pixels)
 
     @override
     def reference_of(self, options: SamplingOptions, inputs: Sequence[str]) -> Path | None:
@@ -717,24 +483,20 @@ class CsMri(base.Task[SamplingOptions]):
 
     def _are_pictures(self, options: SamplingOptions, inputs: Sequence[str]) -> bool:
         """Return whether inputs are pictures: none is named like k-space, and a folder or stream is to be sampled."""
-        from restorekit.image.mri import KSPACE_SUFFIXES
-
         if (options.mask is None and options.simulate is None) or any(
-            Path(name).suffix.lower() in KSPACE_SUFFIXES for name in inputs
+            Path(name).suffix.lower() in mri_files.KSPACE_SUFFIXES for name in inputs
         ):
             return False
         return options.simulate is not None or all(Path(name).suffix for name in inputs)
 
     @override
-    def prepare(self, options: SamplingOptions, run: Run) -> Operation:
-        from restorekit.image import Picture
-
+    def prepare(self, options: SamplingOptions, run: Run) -> batch.Operation:
         method = _models_of(run).method(run.settings, run.iterations)
         method.check_noise(options.noise / 255)
         source = options.mask_source()
 
-        def restore(item: Picture | Slices) -> Restored | Scan:
-            if isinstance(item, Picture):
+        def restore(item: imaging.Picture | batch_files.Slices) -> batch_files.Restored | batch_files.Scan:
+            if isinstance(item, imaging.Picture):
                 return _sample_and_reconstruct(item, source, options, method, run)
             return _reconstruct(item, source, options.centred, options.noise / 255, method, run)
 
@@ -742,20 +504,20 @@ class CsMri(base.Task[SamplingOptions]):
 
 
 def _sample_and_reconstruct(
-    picture: Picture, source: MaskFile | DrawnMask | None, options: SamplingOptions, method: MriMethod, run: Run
-) -> Restored:
+    picture: imaging.Picture,
+    source: fourier.MaskFile | fourier.DrawnMask | None,
+    options: SamplingOptions,
+    method: mri.MriMethod,
+    run: Run,
+) -> batch_files.Restored:
     """Sample a grey picture, as a scanner does, and reconstruct it from the samples."""
-    import torch
-
-    from restorekit.batch.files import Restored
-
     assert source is not None
     x = torch.from_numpy(_grey(picture))[None, None]
     mask, notes = source.mask(*x.shape[2:])
     physics = _fourier(mask, real=True)
     noise = options.noise / 255
     image, report = method(physics, physics.observe(x, noise, options.seed), noise, run.watch)
-    return Restored(
+    return batch_files.Restored(
         picture.with_float(image[0, 0].numpy()),
         model=run.models.name,
         parameters=(("noise", options.noise), ("iterations", method.iterations)),
@@ -765,35 +527,29 @@ def _sample_and_reconstruct(
 
 
 def _reconstruct(
-    k_space: Slices,
-    source: MaskFile | DrawnMask | None,
+    k_space: batch_files.Slices,
+    source: fourier.MaskFile | fourier.DrawnMask | None,
     centred: bool | None,
     noise: float,
-    method: MriMethod,
+    method: mri.MriMethod,
     run: Run,
-) -> Scan:
+) -> batch_files.Scan:
     """Reconstruct slices of k-space [S, H, W], one after another; the images are complex and on its scale.
 
     noise: standard deviation in the real and the imaginary part of k-space, over the greatest magnitude of the image
     that zero-filling makes of all slices. The rest is as in `arrange`.
     """
-    import numpy as np
-    import torch
-
-    from restorekit.batch.files import Scan
-    from restorekit.physics.kspace import arrange, channels_of, complex_of
-
     if run.watch is not None and len(k_space) > 1:
         raise UnsupportedImageError(f"{len(k_space)} slices; the iterations of one alone can be plotted")
-    samples = arrange(k_space, source, centred)
+    samples = fourier.arrange(k_space, source, centred)
     physics = _fourier(samples.mask, real=False)
-    k_spaces = [channels_of(torch.from_numpy(np.ascontiguousarray(slice_))[None]) for slice_ in samples.slices]
-    noise = noise * max(_peak_of(physics.A_adjoint(y)) for y in k_spaces)
+    k_spaces = [fourier.channels_of(torch.from_numpy(np.ascontiguousarray(slice_))[None]) for slice_ in samples.slices]
+    noise = noise * max(mri.peak_of(physics.A_adjoint(y)) for y in k_spaces)
     runs = [method(physics, y, noise, run.watch) for y in k_spaces]
-    images = np.stack([complex_of(image)[0].numpy() for image, _ in runs])
+    images = np.stack([fourier.complex_of(image)[0].numpy() for image, _ in runs])
     if samples.centred:
         images = np.fft.fftshift(images, axes=(1, 2))
-    return Scan(
+    return batch_files.Scan(
         images.astype(np.complex64),
         model=run.models.name,
         parameters=(("slices", len(images)), ("iterations", method.iterations)),
@@ -803,16 +559,16 @@ def _reconstruct(
 
 
 def cs_mri(
-    kspace: Array,
-    mask: NDArray[Any] | Tensor | None = None,
+    kspace: api.Array,
+    mask: NDArray[Any] | torch.Tensor | None = None,
     *,
     centred: bool = True,
     noise: float = 0,
     iterations: int | None = None,
-    model: LoadedModel | str | None = None,
+    model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
-) -> Array:
+) -> api.Array:
     """Reconstruct images from a part of their k-space; return complex64, an array or a tensor of the same shape.
 
     Args:
@@ -831,27 +587,19 @@ def cs_mri(
         UsageError: an argument that makes no sense. UnsupportedImageError: a mask of another shape, or an empty one.
         ModelMismatchError: a model for something else.
     """
-    import numpy as np
-    import torch
-
-    from restorekit.physics.kspace import MaskFile
-
     settings = RunSettings.parse(quality, device, None)
     run = Run(CsMri().select(None, model), settings, iterations)
     method = _models_of(run).method(settings, iterations)
     method.check_noise(noise / 255)
-    source = None if mask is None else MaskFile(_checked(mask, "a mask", "biuf", (2,)) != 0, centred)
+    source = None if mask is None else fourier.MaskFile(_checked(mask, "a mask", "biuf", (2,)) != 0, centred)
     slices = _checked(kspace, "k-space", "c", (2, 3)).astype(np.complex64)
     stacked = slices.reshape(-1, *slices.shape[-2:])
     images = _reconstruct(stacked, source, centred, noise / 255, method, run).slices.reshape(slices.shape)
     return torch.from_numpy(images).to(kspace.device) if isinstance(kspace, torch.Tensor) else images
 
 
-def _checked(values: NDArray[Any] | Tensor, name: str, kinds: str, dimensions: tuple[int, ...]) -> NDArray[Any]:
+def _checked(values: NDArray[Any] | torch.Tensor, name: str, kinds: str, dimensions: tuple[int, ...]) -> NDArray[Any]:
     """Return an array. Raises UsageError for another kind of numbers (as in `dtype.kind`), or not finite ones."""
-    import numpy as np
-    import torch
-
     array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.ndim not in dimensions:
         numbers = "complex numbers" if kinds == "c" else "real numbers"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 from typing_extensions import override
@@ -13,19 +13,8 @@ from typing_extensions import override
 from restorekit.errors import UsageError
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
+from restorekit.tasks.lazily import Image, api, batch, batch_files, imaging, jpeg, np, physics_base, runner, torch, zoo
 from restorekit.types import DefaultModels, Option, RunReport, Units
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from restorekit.api import Array
-    from restorekit.batch.files import Restored
-    from restorekit.batch.run import Operation
-    from restorekit.image import JpegCoding, Picture
-    from restorekit.physics.base import Measurement
-    from restorekit.tasks.base import Image
-    from restorekit.zoo import LoadedModel
 
 _CHROMA_ERROR = 0.44
 """The share of the conditioning of chroma that is left of its error when it is restored; 0.3 and 0.6 do as well."""
@@ -52,20 +41,17 @@ class Jpeg(base.Degradation[JpegOptions]):
     written_as = dict.fromkeys(("png", "tiff", "jpeg", "webp", "bmp", "pnm", "gif"), "jpeg")
 
     @override
-    def __call__(self, picture: Picture) -> Restored:
-        import numpy as np
-
-        from restorekit.batch.files import Restored
-        from restorekit.image import recompress
-
+    def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
         quality = self.options.quality_factor
         known = (("quality_factor", quality),)
         if picture.pixels.dtype == np.uint8:
-            decoded = replace(picture, pixels=recompress(picture.pixels, quality))
-            return Restored(decoded, (picture, quality), parameters=known)
+            decoded = replace(picture, pixels=imaging.recompress(picture.pixels, quality))
+            return batch_files.Restored(decoded, (picture, quality), parameters=known)
         shallow = np.rint(np.clip(picture.to_float(), 0, 1) * 255).astype(np.uint8)
-        decoded = picture.with_float(recompress(shallow, quality) / np.float32(255))
-        return Restored(decoded, parameters=known, notes=(*base.scale_notes(picture), "compressed at 8 bits a channel"))
+        decoded = picture.with_float(imaging.recompress(shallow, quality) / np.float32(255))
+        return batch_files.Restored(
+            decoded, parameters=known, notes=(*base.scale_notes(picture), "compressed at 8 bits a channel")
+        )
 
 
 @dataclass(frozen=True)
@@ -95,9 +81,9 @@ class JpegSection(base.TrainingSection):
         return self.chroma > 0
 
     @override
-    def draw(self, clean: Tensor, generator: torch.Generator, *, chroma: bool = False) -> Measurement:
-        import torch
-
+    def draw(
+        self, clean: torch.Tensor, generator: torch.Generator, *, chroma: bool = False
+    ) -> physics_base.Measurement:
         drawn = torch.multinomial(self._odds(), len(clean), replacement=True, generator=generator)
         offsets = torch.zeros(len(clean), 2, dtype=torch.int64)
         if self.shifted:
@@ -106,46 +92,33 @@ class JpegSection(base.TrainingSection):
         return _compressed(clean, [self.low + int(place) for place in drawn], offsets.tolist(), chroma=chroma)
 
     @override
-    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _compressed(clean, [round(value)] * len(clean), [(0, 0)] * len(clean))
 
-    def _odds(self) -> Tensor:
+    def _odds(self) -> torch.Tensor:
         """Return for each quality the stretch of log(error_level) that is nearest to it."""
-        import torch
-
-        from restorekit.physics.jpeg import error_level
-
-        errors = torch.tensor([error_level(quality) for quality in range(self.low, self.high + 1)]).log()
+        errors = torch.tensor([jpeg.error_level(quality) for quality in range(self.low, self.high + 1)]).log()
         return torch.gradient(errors)[0].abs()
 
 
 def _compressed(
-    clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]], *, chroma: bool = False
-) -> Measurement:
-    import numpy as np
-    import torch
-
-    from restorekit.image import recompress
-    from restorekit.physics.base import Measurement
-    from restorekit.physics.jpeg import error_level, standard_table
-
+    clean: torch.Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]], *, chroma: bool = False
+) -> physics_base.Measurement:
     pixels = (clean[:, 0] * 255).round().to(torch.uint8).numpy()
     worse = []
     for crop, quality, (down, right) in zip(pixels, qualities, offsets, strict=True):
         more = np.pad(crop, ((down, 0), (right, 0)), mode="reflect")
-        worse.append(recompress(more, standard_table(quality, chroma=chroma).tolist())[down:, right:])
-    error = torch.tensor([error_level(quality, chroma=chroma) for quality in qualities])
+        worse.append(imaging.recompress(more, jpeg.standard_table(quality, chroma=chroma).tolist())[down:, right:])
+    error = torch.tensor([jpeg.error_level(quality, chroma=chroma) for quality in qualities])
     y = torch.from_numpy(np.stack(worse))[:, None].float() / 255
-    return Measurement(y, y, error, error)
+    return physics_base.Measurement(y, y, error, error)
 
 
 def _tv(_: object, compressed: Image, quality_factor: int) -> Any:
     """Return Chambolle's estimate; the weight was best on twelve photographs of BSDS500's training set."""
     from skimage.restoration import denoise_tv_chambolle
 
-    from restorekit.physics.jpeg import error_level
-
-    weight = _TV_RATIO * error_level(quality_factor)
+    weight = _TV_RATIO * jpeg.error_level(quality_factor)
     return denoise_tv_chambolle(compressed, weight=weight)  # type: ignore[no-untyped-call]
 
 
@@ -177,14 +150,12 @@ class DeblockBenchmark(base.Benchmark[int]):
         self.conditions = tuple(options.quality_factor)
 
     @override
-    def clean(self, picture: Picture) -> Image:
+    def clean(self, picture: imaging.Picture) -> Image:
         return _on_8_bits(_luma_of(picture))
 
     @override
     def degrade(self, clean: Image, condition: int, seed: int) -> Image:
-        from restorekit.image import recompress
-
-        return _from_8_bits(recompress(_to_8_bits(clean), condition))
+        return _from_8_bits(imaging.recompress(_to_8_bits(clean), condition))
 
     @override
     def describe(self, condition: int) -> Condition:
@@ -192,25 +163,18 @@ class DeblockBenchmark(base.Benchmark[int]):
 
     @override
     def restore(self, observed: Image, condition: int, run: Run) -> Image:
-        from restorekit.inference.runner import restore_array
-        from restorekit.physics.jpeg import error_level
-
         model = run.models.fitting(1)
         if not model.card.covers(condition):
             low, high = model.card.conditioning_range
             raise UsageError(f"{model.card.name} was not made for quality factor {condition}; use {low:g} to {high:g}")
-        return restore_array(observed, error_level(condition), model.patch_network, run.settings)[0]
+        return runner.restore_array(observed, jpeg.error_level(condition), model.patch_network, run.settings)[0]
 
 
 def _to_8_bits(luma: Image) -> Any:
-    import numpy as np
-
     return np.rint(np.clip(luma, 0, 1) * 255).astype(np.uint8)
 
 
 def _from_8_bits(luma: Any) -> Image:
-    import numpy as np
-
     scaled: Image = np.divide(luma, np.float32(255), dtype=np.float32)
     return scaled
 
@@ -259,56 +223,49 @@ class Deblock(base.Task[DeblockOptions]):
     training = {"jpeg": JpegSection}
 
     @override
-    def prepare(self, options: DeblockOptions, run: Run) -> Operation:
-        from restorekit.inference.runner import resolve_device
-        from restorekit.physics.jpeg import scale_of
-
-        resolve_device(run.settings.device)
+    def prepare(self, options: DeblockOptions, run: Run) -> batch.Operation:
+        runner.resolve_device(run.settings.device)
         if options.quality_factor is not None:
-            scale_of(options.quality_factor)
+            jpeg.scale_of(options.quality_factor)
         model = run.models.fitting(1)
         return lambda picture: _deblocked(picture, options.quality_factor, model, run)
 
 
-def _deblocked(picture: Picture, named: int | None, model: LoadedModel, run: Run) -> Restored:
+def _deblocked(picture: imaging.Picture, named: int | None, model: zoo.LoadedModel, run: Run) -> batch_files.Restored:
     """Restore luma, then each of Cb and Cr at the resolution it was stored in."""
-    import numpy as np
-
-    from restorekit.batch.files import Restored
-    from restorekit.image.picture import turn, turn_back
-    from restorekit.inference.runner import restore_array
-    from restorekit.physics.jpeg import enlarge_guided, error_level, rgb_to_ycbcr, stored_samples, ycbcr_to_rgb
 
     def run_network(plane: Image, error: float, share: float) -> tuple[Image, RunReport]:
-        restored, report = restore_array(plane, error, model.patch_network, run.settings)
+        restored, report = runner.restore_array(plane, error, model.patch_network, run.settings)
         return plane + np.float32(share) * (restored - plane), report
 
     coding = picture.metadata.jpeg
     quality, chroma_quality = _qualities_of(coding, named)
     taken, share, notes = _within_range(quality, model)
-    error = error_level(taken)
-    planes = [picture.to_float()] if picture.is_grey else list(np.moveaxis(rgb_to_ycbcr(picture.to_float()), 2, 0))
+    error = jpeg.error_level(taken)
+    planes = [picture.to_float()] if picture.is_grey else list(np.moveaxis(jpeg.rgb_to_ycbcr(picture.to_float()), 2, 0))
     compressed = planes[0]
     planes[0], report = run_network(compressed, error, share)
     reports = [report]
     # Where the subsampling is not known, colour at full resolution must not be lost.
     subsampling = (1, 1) if coding is None else coding.subsampling
     taken, share, _ = _within_range(chroma_quality, model)
-    chroma_error = error_level(taken, chroma=True)
+    chroma_error = jpeg.error_level(taken, chroma=True)
     # Which pixels share a sample depends on rows and columns as they lie in the file.
     orientation = picture.metadata.orientation
-    guide = turn_back(planes[0], orientation)
+    guide = imaging.turn_back(planes[0], orientation)
     for index in range(1, len(planes)):
-        samples = stored_samples(turn_back(planes[index], orientation), subsampling)
+        samples = jpeg.stored_samples(imaging.turn_back(planes[index], orientation), subsampling)
         samples, report = run_network(samples, chroma_error, share)
-        planes[index] = turn(enlarge_guided(samples, guide, subsampling, _CHROMA_ERROR * chroma_error), orientation)
+        planes[index] = imaging.turn(
+            jpeg.enlarge_guided(samples, guide, subsampling, _CHROMA_ERROR * chroma_error), orientation
+        )
         reports.append(report)
     trace = None
     if run.explain:
         stride = run.settings.quality.stride
         trace = base.RestorationTrace(model, error, stride, compressed, planes[0], _luma_of)
-    return Restored(
-        picture.with_float(planes[0] if picture.is_grey else ycbcr_to_rgb(np.dstack(planes))),
+    return batch_files.Restored(
+        picture.with_float(planes[0] if picture.is_grey else jpeg.ycbcr_to_rgb(np.dstack(planes))),
         model=model.card.name,
         parameters=(("quality_factor", quality),),
         report=RunReport.total(reports),
@@ -317,28 +274,24 @@ def _deblocked(picture: Picture, named: int | None, model: LoadedModel, run: Run
     )
 
 
-def _qualities_of(coding: JpegCoding | None, named: int | None) -> tuple[int, int]:
+def _qualities_of(coding: imaging.JpegCoding | None, named: int | None) -> tuple[int, int]:
     """Return the quality of luma and of chroma, which encoders may choose apart."""
-    from restorekit.physics.jpeg import quality_of
-
     if named is not None:
         return named, named
     if coding is None:
         raise UsageError(
             "not a JPEG file, so its quality factor is unknown; name that of its compression with --quality-factor"
         )
-    luma = quality_of(coding.luma)
-    return luma, quality_of(coding.chroma, chroma=True) if coding.chroma else luma
+    luma = jpeg.quality_of(coding.luma)
+    return luma, jpeg.quality_of(coding.chroma, chroma=True) if coding.chroma else luma
 
 
-def _within_range(quality: int, model: LoadedModel) -> tuple[float, float, tuple[str, ...]]:
+def _within_range(quality: int, model: zoo.LoadedModel) -> tuple[float, float, tuple[str, ...]]:
     """Return the quality factor, clipped to the model's range, the share of the change to make, and a remark.
 
     A finer quality than the model was made for has less of an error than the network looks for. Of the change it finds,
     (error_level(quality) / error_level(taken))^4 is made; with the square, photographs at 98 lost 0.1 dB.
     """
-    from restorekit.physics.jpeg import error_level
-
     low, high = model.card.conditioning_range
     taken = min(max(quality, low), high)
     if taken == quality:
@@ -346,26 +299,24 @@ def _within_range(quality: int, model: LoadedModel) -> tuple[float, float, tuple
     found = f"quality {quality} taken as {taken:g}, the nearest that {model.card.name} was made for"
     if quality < taken:
         return taken, 1.0, (found,)
-    share = (error_level(quality) / error_level(taken)) ** 4
+    share = (jpeg.error_level(quality) / jpeg.error_level(taken)) ** 4
     return taken, share, (f"{found}, and {100 * share:.0f} % of the change made",)
 
 
-def _luma_of(picture: Picture) -> Image:
-    from restorekit.physics.jpeg import rgb_to_ycbcr
-
+def _luma_of(picture: imaging.Picture) -> Image:
     pixels = picture.to_float()
-    return pixels if picture.is_grey else rgb_to_ycbcr(pixels)[..., 0]
+    return pixels if picture.is_grey else jpeg.rgb_to_ycbcr(pixels)[..., 0]
 
 
 def deblock(
-    image: Array,
+    image: api.Array,
     quality_factor: int,
     *,
-    model: LoadedModel | str | None = None,
+    model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> Array:
+) -> api.Array:
     """Remove the traces of JPEG compression; return the same kind of array, of the same shape, dtype and device.
 
     Args:
@@ -379,10 +330,8 @@ def deblock(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    from restorekit.api import restore
-
     try:
         options = DeblockOptions(operator.index(quality_factor))
     except TypeError:
         raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}") from None
-    return restore(Deblock(), image, options, model, quality=quality, device=device, tile=tile)
+    return api.restore(Deblock(), image, options, model, quality=quality, device=device, tile=tile)

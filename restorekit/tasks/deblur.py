@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 from typing_extensions import override
@@ -14,22 +14,26 @@ from typing_extensions import override
 from restorekit.errors import UnreadableImageError, UnsupportedImageError, UsageError
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
+from restorekit.tasks.lazily import (
+    Image,
+    NDArray,
+    admm,
+    api,
+    batch,
+    batch_files,
+    blur,
+    imaging,
+    noise_model,
+    np,
+    physics_base,
+    plug_and_play,
+    runner,
+    split_bregman,
+    torch,
+    windowing,
+    zoo,
+)
 from restorekit.types import Boundary, DefaultModels, Option, RunReport, Units
-
-if TYPE_CHECKING:
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from restorekit.api import Array
-    from restorekit.batch.files import Restored
-    from restorekit.batch.run import Operation
-    from restorekit.image import Picture
-    from restorekit.inference.plug_and_play import LearnedSplitting
-    from restorekit.physics.base import Measurement
-    from restorekit.solvers.admm import Splitting
-    from restorekit.tasks.base import Image
-    from restorekit.zoo import LoadedModel, ModelCard, ModelSelection
 
 _ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE = 8, 49 / 255, 1.0, 0.3, 0.5 / 255
 """The splitting for denoisers, chosen on crops of training photographs, blurred by a Gaussian of sigma 2 with noise
@@ -49,8 +53,8 @@ _PATH_TURNS = 12
 """How often the path of a shaken camera changes its direction; it has as many points between turns."""
 
 KERNEL = Option(
-    "The image of a point: a Gaussian of so many pixels, a straight motion (degrees anticlockwise from the right), or a "
-    "grey picture or .npy array of odd sides, which is made to sum to 1.",
+    "The image of a point: a Gaussian of so many pixels, a straight motion (degrees anticlockwise from the right), or "
+    "a grey picture or .npy array of odd sides, which is made to sum to 1.",
     "gaussian:SIGMA|motion:LENGTH,ANGLE|FILE",
 )
 NOISE = Option("Standard deviation of the noise on the scale 0..255; auto estimates it on each image.", "NUMBER|auto")
@@ -83,46 +87,33 @@ def check_kernel_name(text: str) -> list[float] | Path:
     return values
 
 
-def read_kernel(text: str) -> Tensor:
+def read_kernel(text: str) -> torch.Tensor:
     """Return a kernel by its name, [kh, kw], float64, summing to one.
 
     Raises:
         UsageError: no such name, or no kernel; see `normalise_kernel`. ImageError: a file that cannot be read.
     """
-    from restorekit.image import show_path
-    from restorekit.physics.blur import gaussian_kernel, motion_kernel, normalise_kernel
-
     named = check_kernel_name(text)
     if isinstance(named, list):
-        return gaussian_kernel(*named) if len(named) == 1 else motion_kernel(*named)
+        return blur.gaussian_kernel(*named) if len(named) == 1 else blur.motion_kernel(*named)
     try:
-        return normalise_kernel(_read_array(named) if named.suffix.lower() == ".npy" else _read_grey(named))
+        return blur.normalise_kernel(_read_array(named) if named.suffix.lower() == ".npy" else _read_grey(named))
     except UsageError as error:
-        raise UsageError(f"--kernel {show_path(named)}: {error}") from error
+        raise UsageError(f"--kernel {imaging.show_path(named)}: {error}") from error
 
 
-def _read_array(path: Path) -> Tensor:
-    import numpy as np
-    import torch
-
-    from restorekit.image import show_path
-
+def _read_array(path: Path) -> torch.Tensor:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UnreadableImageError(f"{show_path(path)}: not a .npy file of numbers") from error
+        raise UnreadableImageError(f"{imaging.show_path(path)}: not a .npy file of numbers") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-        raise UnreadableImageError(f"{show_path(path)}: not a .npy file of numbers")
+        raise UnreadableImageError(f"{imaging.show_path(path)}: not a .npy file of numbers")
     return torch.from_numpy(array.astype(np.float64))
 
 
-def _read_grey(path: Path) -> Tensor:
-    import numpy as np
-    import torch
-
-    from restorekit.image import read_picture
-
-    pixels = read_picture(path).to_float()
+def _read_grey(path: Path) -> torch.Tensor:
+    pixels = imaging.read_picture(path).to_float()
     if pixels.ndim == 3:
         if not (np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])):
             raise UsageError("a colour picture, but a kernel is grey")
@@ -130,17 +121,12 @@ def _read_grey(path: Path) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float64))
 
 
-def _check_size(kernel: Tensor, shape: tuple[int, ...]) -> None:
+def _check_size(kernel: torch.Tensor, shape: tuple[int, ...]) -> None:
     """Raise UsageError for a kernel that is higher or wider than an image of shape [H, W] or [H, W, C]."""
     if kernel.shape[0] > shape[0] or kernel.shape[1] > shape[1]:
         raise UsageError(
             f"a kernel of {kernel.shape[1]}x{kernel.shape[0]} pixels is larger than the picture, {shape[1]}x{shape[0]}"
         )
-
-
-def greatest_noise(card: ModelCard) -> float:
-    """Return the noise level on 0..255 up to which a model can deblur: that of its card."""
-    return card.conditioning_range[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +137,12 @@ class Deblurring:
     of the model.
     """
 
-    kernel: Tensor
+    kernel: torch.Tensor
     noise: float
-    model: LoadedModel
+    model: zoo.LoadedModel
     run: Run
     boundary: Boundary = Boundary.OPEN
-    splitting: Splitting | LearnedSplitting | None = None
+    splitting: admm.Splitting | plug_and_play.LearnedSplitting | None = None
 
     def __call__(self, observed: Image) -> tuple[Image, RunReport]:
         """Return the estimate of an image [H, W] or [H, W, 3], in [0, 1], and what it took.
@@ -164,17 +150,12 @@ class Deblurring:
         Raises:
             UsageError: the kernel is larger than the image.
         """
-        import numpy as np
-
-        from restorekit.inference.runner import resolve_device
-        from restorekit.inference.windows import Windows, solve_over_windows, window_pixels
-
         _check_size(self.kernel, observed.shape)
         reach, channels = max(self.kernel.shape) // 2, 1 if observed.ndim == 2 else observed.shape[2]
-        pixels = window_pixels(channels, resolve_device(self.run.settings.device))
-        windows = Windows(pixels, halo=_HALO + _HALO_REACHES * reach)
+        pixels = windowing.window_pixels(channels, runner.resolve_device(self.run.settings.device))
+        windows = windowing.Windows(pixels, halo=_HALO + _HALO_REACHES * reach)
         if self.boundary is Boundary.OPEN or windows.one_suffices(*observed.shape[:2]):
-            return solve_over_windows(self._solve, observed, windows, self.run.watch)
+            return windowing.solve_over_windows(self._solve, observed, windows, self.run.watch)
         # A periodic image that is too large for one window is continued at all sides, and cut back afterwards.
         margin, (height, width) = windows.margin, observed.shape[:2]
         sides = ((margin, margin), (margin, margin), (0, 0))[: observed.ndim]
@@ -184,33 +165,32 @@ class Deblurring:
 
     def _solve(self, observed: Image) -> tuple[Image, RunReport]:
         """Deblur a window."""
-        from restorekit.inference.plug_and_play import solve
-        from restorekit.inference.runner import as_batch, as_pixels, resolve_device
-        from restorekit.physics.blur import CircularBlur, CroppedBlur, extend_periodic
-
         height, width = observed.shape[:2]
         settings, kernel = self.run.settings, self.kernel
-        y = as_batch(observed, resolve_device(settings.device))
+        y = runner.as_batch(observed, runner.resolve_device(settings.device))
         if self.boundary is Boundary.CIRCULAR:
-            x0, physics = y, CircularBlur(kernel)
+            x0, physics = y, blur.CircularBlur(kernel)
         else:
-            x0 = extend_periodic(y, _MARGIN * (max(kernel.shape) // 2))
-            physics = CroppedBlur(kernel, (x0.shape[-2], x0.shape[-1]), (height, width), _REFILLS)
+            x0 = blur.extend_periodic(y, _MARGIN * (max(kernel.shape) // 2))
+            physics = blur.CroppedBlur(kernel, (x0.shape[-2], x0.shape[-1]), (height, width), _REFILLS)
 
-        def prox(z: Tensor, rho: Tensor) -> Tensor:
+        def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
             return physics.prox_l2(z, y, rho)
 
         splitting = self.splitting or deblur_splitting(self.model)
-        x, report = solve(self.model, prox, x0, self.noise, splitting, settings, (height, width), self.run.watch)
-        return as_pixels(x, observed.ndim), report
+        x, report = plug_and_play.solve(
+            self.model, prox, x0, self.noise, splitting, settings, (height, width), self.run.watch
+        )
+        return runner.as_pixels(x, observed.ndim), report
 
 
-def deblur_splitting(model: LoadedModel, iterations: int | None = None) -> Splitting | LearnedSplitting:
+def deblur_splitting(
+    model: zoo.LoadedModel, iterations: int | None = None
+) -> admm.Splitting | plug_and_play.LearnedSplitting:
     """Return the splitting that a model has learned, or that of denoisers. Raises UsageError for other iterations."""
-    from restorekit.inference.plug_and_play import splitting_for
-    from restorekit.solvers.admm import Splitting
-
-    return splitting_for(model, Splitting(_ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE), iterations)
+    return plug_and_play.splitting_for(
+        model, admm.Splitting(_ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE), iterations
+    )
 
 
 @dataclass(frozen=True)
@@ -245,29 +225,22 @@ class Blur(base.Degradation[BlurOptions]):
         self.sigma = base.parse_simulated_sigma(options.noise, "noise", zero=True)
         self.boundary = parse_boundary(options.boundary)
         check_kernel_name(options.kernel)
-        self.kernel: Tensor | None = None
+        self.kernel: torch.Tensor | None = None
 
     @override
-    def __call__(self, picture: Picture) -> Restored:
-        import torch
-
-        from restorekit.batch.files import Restored
-        from restorekit.inference.runner import as_batch, as_pixels
-        from restorekit.physics.blur import CircularBlur, extend_periodic
-        from restorekit.physics.noise import add_gaussian_noise
-
+    def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
         kernel = self.kernel = read_kernel(self.options.kernel) if self.kernel is None else self.kernel
         height, width = picture.pixels.shape[:2]
         _check_size(kernel, picture.pixels.shape)
-        x = as_batch(picture.to_float(), torch.device("cpu"))
+        x = runner.as_batch(picture.to_float(), torch.device("cpu"))
         if self.boundary is Boundary.OPEN:
-            x = extend_periodic(x, 2 * max(kernel.shape))
-        blurred = as_pixels(CircularBlur(kernel).A(x)[..., :height, :width], picture.pixels.ndim)
+            x = blur.extend_periodic(x, 2 * max(kernel.shape))
+        blurred = runner.as_pixels(blur.CircularBlur(kernel).A(x)[..., :height, :width], picture.pixels.ndim)
         known = (("noise", 255 * self.sigma),)
         if self.sigma == 0:
-            return Restored(picture.with_float(blurred), parameters=known)
-        worse, notes = base.with_noise(picture, add_gaussian_noise(blurred, self.sigma, self.options.seed))
-        return Restored(worse, parameters=known, notes=notes)
+            return batch_files.Restored(picture.with_float(blurred), parameters=known)
+        worse, notes = base.with_noise(picture, noise_model.add_gaussian_noise(blurred, self.sigma, self.options.seed))
+        return batch_files.Restored(worse, parameters=known, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -295,50 +268,41 @@ class BlurSection(base.TrainingSection):
         return 0.0, self.high
 
     @override
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
+    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
         from restorekit.tasks.denoise import random_sigmas
 
         sigma = random_sigmas(self.low, self.high, self.power, len(clean), generator)
         return _blurred(clean, self._kernel(generator), sigma, generator)
 
     @override
-    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
-        from restorekit.physics.blur import gaussian_kernel
-
+    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         sigma = clean.new_full((len(clean),), value / 255)
-        return _blurred(clean, gaussian_kernel(_VALIDATION_SIGMA), sigma, generator)
+        return _blurred(clean, blur.gaussian_kernel(_VALIDATION_SIGMA), sigma, generator)
 
-    def _kernel(self, generator: torch.Generator) -> Tensor:
-        import torch
-
-        from restorekit.physics.blur import gaussian_kernel, motion_kernel, path_kernel
-
+    def _kernel(self, generator: torch.Generator) -> torch.Tensor:
         def draw(low: float, high: float) -> float:
             return low + (high - low) * float(torch.rand((), generator=generator))
 
         kind = int(torch.randint(3, (), generator=generator)) if self.longest else 0
         if kind == 0:
-            return gaussian_kernel(draw(self.narrow, self.wide))
+            return blur.gaussian_kernel(draw(self.narrow, self.wide))
         if kind == 1:
-            return motion_kernel(draw(1, self.longest), draw(0, 180))
+            return blur.motion_kernel(draw(1, self.longest), draw(0, 180))
         turns = torch.randn(_PATH_TURNS, generator=generator, dtype=torch.float64).cumsum(0)
         directions = turns.repeat_interleave(_PATH_TURNS)
         path = torch.stack((directions.sin(), directions.cos())).cumsum(1)
         centred = path - path.mean(1, keepdim=True)
         scale = draw(1, self.longest) / (2 * float(centred.abs().max()))
-        return path_kernel(*(scale * centred))
+        return blur.path_kernel(*(scale * centred))
 
 
-def _blurred(clean: Tensor, kernel: Tensor, sigma: Tensor, generator: torch.Generator) -> Measurement:
-    import torch
-
-    from restorekit.physics.base import Measurement
-    from restorekit.physics.blur import CircularBlur
-
-    physics = CircularBlur(kernel)
+def _blurred(
+    clean: torch.Tensor, kernel: torch.Tensor, sigma: torch.Tensor, generator: torch.Generator
+) -> physics_base.Measurement:
+    physics = blur.CircularBlur(kernel)
     noise = torch.randn(clean.shape, generator=generator)
     y = physics.A(clean) + sigma[:, None, None, None] * noise
-    return Measurement(y, y, sigma, sigma, physics)
+    return physics_base.Measurement(y, y, sigma, sigma, physics)
 
 
 @dataclass(frozen=True)
@@ -365,8 +329,6 @@ _LEAST_RATIO = 1e-6
 
 def _wiener(benchmark: DeblurBenchmark, observed: Image, noise: float) -> Image:
     """argmin_x 1/2 ||A x - y||^2 + w sigma^2 / 2 ||grad x||^2: for images whose power falls as 1 / frequency^2."""
-    import torch
-
     physics, y = benchmark.physics(observed)
     rows, cols = (2 - 2 * torch.cos(2 * math.pi * torch.fft.fftfreq(side)) for side in y.shape[-2:])
     system = _power(physics, y) + max(_WIENER_WEIGHT * noise**2, _LEAST_WEIGHT) * (rows[:, None] + cols)
@@ -375,32 +337,27 @@ def _wiener(benchmark: DeblurBenchmark, observed: Image, noise: float) -> Image:
 
 def _tv(benchmark: DeblurBenchmark, observed: Image, noise: float) -> Image:
     """argmin_x 1/2 ||A x - y||^2 + w sigma^2 TV(x), channels sharing their edges."""
-    from restorekit.solvers.split_bregman import total_variation
-
     physics, y = benchmark.physics(observed)
     weight = max(_TV_WEIGHT * noise**2, _LEAST_WEIGHT)
-    return _pixels(total_variation(physics.A_adjoint(y), _power(physics, y), weight, penalty=_TV_PENALTY), observed)
+    return _pixels(
+        split_bregman.total_variation(physics.A_adjoint(y), _power(physics, y), weight, penalty=_TV_PENALTY), observed
+    )
 
 
-def _power(physics: Any, image: Tensor) -> Tensor:
+def _power(physics: Any, image: torch.Tensor) -> torch.Tensor:
     """Return |K|^2, the spectrum of A^T A, [H, W]."""
-    import torch
-
     impulse = torch.zeros_like(image[:1, :1])
     impulse[..., 0, 0] = 1
-    power: Tensor = torch.fft.fft2(physics.A_adjoint(physics.A(impulse))).real[0, 0]
+    power: torch.Tensor = torch.fft.fft2(physics.A_adjoint(physics.A(impulse))).real[0, 0]
     return power
 
 
-def _pixels(images: Tensor, like: Image) -> Image:
-    from restorekit.inference.runner import as_pixels
-
-    return as_pixels(images, like.ndim)
+def _pixels(images: torch.Tensor, like: Image) -> Image:
+    return runner.as_pixels(images, like.ndim)
 
 
 def _richardson_lucy(benchmark: DeblurBenchmark, observed: Image, noise: float) -> NDArray[Any]:
     """Return scikit-image's 50 iterations, which know of no noise, on the image continued as it repeats itself."""
-    import numpy as np
     from skimage.restoration import richardson_lucy
 
     reach = 2 * max(benchmark.kernel.shape)
@@ -416,7 +373,6 @@ def _richardson_lucy(benchmark: DeblurBenchmark, observed: Image, noise: float) 
 
 def _unsupervised_wiener(benchmark: DeblurBenchmark, observed: Image, noise: float) -> NDArray[Any]:
     """Return scikit-image's, which finds the weights of noise and prior by sampling. Orieux et al., 2010."""
-    import numpy as np
     from skimage.restoration import unsupervised_wiener
 
     taps = benchmark.kernel.numpy().astype(np.float32)
@@ -428,8 +384,6 @@ def _unsupervised_wiener(benchmark: DeblurBenchmark, observed: Image, noise: flo
 
 
 def _by_plane(restore: Any, observed: Image) -> NDArray[Any]:
-    import numpy as np
-
     if observed.ndim == 2:
         return np.asarray(restore(observed))
     return np.dstack([restore(np.ascontiguousarray(observed[..., c])) for c in range(observed.shape[2])])
@@ -468,17 +422,12 @@ class DeblurBenchmark(base.Benchmark[float]):
             "rounded."
         )
 
-    def physics(self, image: Image) -> tuple[Any, Tensor]:
+    def physics(self, image: Image) -> tuple[Any, torch.Tensor]:
         """Return the blur, and an image [H, W] or [H, W, C] as [1, C, H, W]."""
-        import torch
-
-        from restorekit.inference.runner import as_batch
-        from restorekit.physics.blur import CircularBlur
-
-        return CircularBlur(self.kernel), as_batch(image, torch.device("cpu"))
+        return blur.CircularBlur(self.kernel), runner.as_batch(image, torch.device("cpu"))
 
     @override
-    def clean(self, picture: Picture) -> Image:
+    def clean(self, picture: imaging.Picture) -> Image:
         self._check_size(picture.pixels.shape)
         return picture.to_float()
 
@@ -496,7 +445,7 @@ class DeblurBenchmark(base.Benchmark[float]):
     @override
     def check(self, run: Run) -> None:
         for noise in self.conditions:
-            base.check_noise(noise, run.models.cards(), greatest_noise)
+            base.check_noise(noise, run.models.cards(), self.task.greatest_noise)
         run.models.preload()
 
     @override
@@ -552,47 +501,30 @@ class Deblur(base.Task[DeblurOptions]):
             check_kernel_name(options.kernel)
 
     @override
-    def select(
-        self,
-        options: DeblurOptions | None,
-        model: LoadedModel | str | None = None,
-        *,
-        iterations: int | None = None,
-        offline: bool = False,
-        explained: bool = False,
-    ) -> ModelSelection:
-        noise = None if options is None else base.parse_sigma(options.noise, "noise", zero=True, auto=True)
-        return base.select_or_denoiser(
-            self, model, iterations=iterations, noise=noise, greatest=greatest_noise, offline=offline
-        )
+    def known(self, options: DeblurOptions) -> tuple[float | None, float | None]:
+        return base.parse_sigma(options.noise, "noise", zero=True, auto=True), None
 
     @override
-    def prepare(self, options: DeblurOptions, run: Run) -> Operation:
-        import torch
-
-        from restorekit.batch.files import Restored
-        from restorekit.inference.runner import resolve_device
-        from restorekit.physics.blur import normalise_kernel
-
-        resolve_device(run.settings.device)
+    def prepare(self, options: DeblurOptions, run: Run) -> batch.Operation:
+        runner.resolve_device(run.settings.device)
         self.check(options, ())
         named, edges = base.parse_sigma(options.noise, "noise", zero=True, auto=True), Boundary(options.boundary)
         if options.taps is None:
             kernel = read_kernel(options.kernel)
         else:
-            kernel = normalise_kernel(torch.as_tensor(options.taps, device="cpu"))
+            kernel = blur.normalise_kernel(torch.as_tensor(options.taps, device="cpu"))
         if named is not None:
-            base.check_noise(named, run.models.cards(), greatest_noise)
+            base.check_noise(named, run.models.cards(), self.greatest_noise)
         if run.models.named is not None:
             deblur_splitting(run.models.named, run.iterations)
 
-        def restore(picture: Picture) -> Restored:
+        def restore(picture: imaging.Picture) -> batch_files.Restored:
             model = run.models.fitting(1 if picture.is_grey else 3)
             observed = picture.to_float()
-            noise, notes = base.noise_of(observed, named, greatest_noise(model.card))
+            noise, notes = base.noise_of(observed, named, self.greatest_noise(model.card))
             splitting = deblur_splitting(model, run.iterations)
             restored, report = Deblurring(kernel, noise, model, run, edges, splitting)(observed)
-            return Restored(
+            return batch_files.Restored(
                 picture.with_float(restored),
                 model=model.card.name,
                 parameters=(("noise", 255 * noise), ("iterations", splitting.iterations)),
@@ -604,17 +536,17 @@ class Deblur(base.Task[DeblurOptions]):
 
 
 def deblur(
-    image: Array,
-    kernel: NDArray[Any] | Tensor | str,
+    image: api.Array,
+    kernel: NDArray[Any] | torch.Tensor | str,
     *,
     noise: float | Literal["auto"] = "auto",
     boundary: Literal["open", "circular"] = "open",
     iterations: int | None = None,
-    model: LoadedModel | str | None = None,
+    model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> Array:
+) -> api.Array:
     """Undo a blur that is known; return the same kind of array, of the same shape, dtype and device.
 
     Args:
@@ -632,13 +564,10 @@ def deblur(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    import numpy as np
-    import torch
-
-    from restorekit.api import restore
-
     if not isinstance(kernel, (str, np.ndarray, torch.Tensor)):
         raise UsageError(f"a kernel is an array, a tensor or a name such as 'gaussian:2', not {kernel!r}")
     named, taps = (kernel, None) if isinstance(kernel, str) else ("", kernel)
     options = DeblurOptions(named, str(noise), boundary, taps)
-    return restore(Deblur(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile)
+    return api.restore(
+        Deblur(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile
+    )

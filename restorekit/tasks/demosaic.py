@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import override
 
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
+from restorekit.tasks.lazily import (
+    Image,
+    NDArray,
+    api,
+    batch,
+    batch_files,
+    bayer,
+    colours,
+    imaging,
+    networks,
+    np,
+    physics_base,
+    runner,
+    torch,
+    zoo,
+)
 from restorekit.types import BayerPattern, DefaultModels, Option, RunReport, RunSettings
-
-if TYPE_CHECKING:
-    import torch
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from restorekit.api import Array
-    from restorekit.batch.files import Restored
-    from restorekit.batch.run import Operation
-    from restorekit.image import Camera, Picture
-    from restorekit.models import PatchNetwork
-    from restorekit.physics.base import Measurement
-    from restorekit.tasks.base import Image
-    from restorekit.zoo import LoadedModel
 
 _PATTERNS = tuple(BayerPattern)
 _METAVAR = "|".join(_PATTERNS)
@@ -40,7 +42,7 @@ def parse_pattern(text: str) -> BayerPattern:
 
 
 def demosaic_array(
-    observed: Image, pattern: BayerPattern, network: PatchNetwork, settings: RunSettings
+    observed: Image, pattern: BayerPattern, network: networks.PatchNetwork, settings: RunSettings
 ) -> tuple[Image, RunReport]:
     """Return the RGB estimate [H, W, 3] in [0, 1] of a mosaic [H, W] of any size.
 
@@ -48,29 +50,21 @@ def demosaic_array(
     made to agree with the mosaic. A mosaic that is too small for the network is extended by a mirror that keeps its
     pattern.
     """
-    import torch
-
-    from restorekit.inference.runner import restore_array
-    from restorekit.physics.mosaic import INTERPOLATION_ERROR, mirror, reconcile
-
     height, width = observed.shape
-    rows, columns = (mirror(side, 0, network.continued_length(side)) for side in (height, width))
+    rows, columns = (bayer.mirror(side, 0, network.continued_length(side)) for side in (height, width))
     mosaic = torch.from_numpy(observed)
     filled, mask = _filled(mosaic[rows][:, columns].numpy(), pattern)
-    rgb, report = restore_array(filled, INTERPOLATION_ERROR, network, settings, mask=mask)
-    agreeing = reconcile(torch.from_numpy(rgb[:height, :width]), mosaic, pattern)
+    rgb, report = runner.restore_array(filled, bayer.INTERPOLATION_ERROR, network, settings, mask=mask)
+    agreeing = bayer.reconcile(torch.from_numpy(rgb[:height, :width]), mosaic, pattern)
     return agreeing.clamp_(0, 1).numpy(), report
 
 
 def _filled(observed: Image, pattern: BayerPattern) -> tuple[Image, Image]:
     """Return a mosaic [H, W] interpolated linearly, and 1 where a value was observed, both [H, W, 3]."""
-    import numpy as np
-    import torch
-
-    from restorekit.physics.mosaic import bayer_mask, interpolate
-
-    filled = interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0].permute(1, 2, 0)
-    return filled.numpy(), bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
+    filled = bayer.interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0].permute(
+        1, 2, 0
+    )
+    return filled.numpy(), bayer.bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
 
 
 @dataclass(frozen=True)
@@ -97,11 +91,7 @@ class Mosaic(base.Degradation[MosaicOptions]):
         self.pattern = parse_pattern(options.pattern)
 
     @override
-    def __call__(self, picture: Picture) -> Restored:
-        from restorekit.batch.files import Restored
-        from restorekit.image import Picture
-        from restorekit.physics.mosaic import bayer_mask
-
+    def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
         if picture.is_grey:
             raise UnsupportedImageError("a grey picture; a mosaic is made of a colour picture")
         notes: tuple[str, ...] = ()
@@ -110,9 +100,9 @@ class Mosaic(base.Degradation[MosaicOptions]):
         if picture.metadata.icc:
             notes += ("ICC profile of a colour picture left out of a grey one",)
         height, width = picture.pixels.shape[:2]
-        observed = bayer_mask(height, width, self.pattern).numpy().astype(bool)
-        mosaic = Picture(picture.pixels[observed].reshape(height, width), replace(picture.metadata, icc=b""))
-        return Restored(mosaic, parameters=(("pattern", self.pattern.value),), notes=notes)
+        observed = bayer.bayer_mask(height, width, self.pattern).numpy().astype(bool)
+        mosaic = imaging.Picture(picture.pixels[observed].reshape(height, width), replace(picture.metadata, icc=b""))
+        return batch_files.Restored(mosaic, parameters=(("pattern", self.pattern.value),), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -129,38 +119,29 @@ class MosaicSection(base.TrainingSection):
         return 0.0, 0.0
 
     @override
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
-        import torch
-
+    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
         return _interpolated(clean, _PATTERNS[int(torch.randint(len(_PATTERNS), (), generator=generator))])
 
     @override
-    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _interpolated(clean, BayerPattern.RGGB)
 
 
-def _interpolated(clean: Tensor, pattern: BayerPattern) -> Measurement:
+def _interpolated(clean: torch.Tensor, pattern: BayerPattern) -> physics_base.Measurement:
     """Return all crops through one pattern."""
-    from restorekit.physics.base import Measurement
-    from restorekit.physics.mosaic import INTERPOLATION_ERROR, bayer_mask, interpolate
-
-    mask = bayer_mask(clean.shape[2], clean.shape[3], pattern).permute(2, 0, 1).expand_as(clean)
-    filled = interpolate((clean * mask).sum(1, keepdim=True), pattern)
-    error = clean.new_full((len(clean),), INTERPOLATION_ERROR)
-    return Measurement(filled, filled, error, error, mask=mask)
+    mask = bayer.bayer_mask(clean.shape[2], clean.shape[3], pattern).permute(2, 0, 1).expand_as(clean)
+    filled = bayer.interpolate((clean * mask).sum(1, keepdim=True), pattern)
+    error = clean.new_full((len(clean),), bayer.INTERPOLATION_ERROR)
+    return physics_base.Measurement(filled, filled, error, error, mask=mask)
 
 
 def _bilinear(_: object, observed: Image, pattern: BayerPattern) -> Any:
     """Return the mean of the nearest observations, two or four; the mirror at the border keeps the pattern."""
-    import numpy as np
-    import torch
     from scipy.ndimage import convolve
-
-    from restorekit.physics.mosaic import spread
 
     cross = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
     square = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
-    channels = spread(torch.from_numpy(observed), pattern).numpy()
+    channels = bayer.spread(torch.from_numpy(observed), pattern).numpy()
     return np.dstack([convolve(channels[..., c], cross if c == 1 else square, mode="mirror") for c in range(3)])
 
 
@@ -175,7 +156,6 @@ def _opencv(_: object, observed: Image, pattern: BayerPattern) -> Any:
     Its older, shorter names of the patterns are those of other pixels: BayerRGGB is what was BayerBG.
     """
     import cv2
-    import numpy as np
 
     code = getattr(cv2, f"COLOR_Bayer{pattern.upper()}2RGB_EA")
     return np.asarray(cv2.cvtColor(np.rint(observed * 65535).astype(np.uint16), code)) / 65535
@@ -220,18 +200,14 @@ class DemosaicBenchmark(base.Benchmark[BayerPattern]):
         self.conditions = tuple(parse_pattern(name) for name in options.pattern)
 
     @override
-    def clean(self, picture: Picture) -> Image:
+    def clean(self, picture: imaging.Picture) -> Image:
         if picture.is_grey:
             raise UnsupportedImageError("a grey image, of which there is nothing to demosaic")
         return picture.to_float()
 
     @override
     def degrade(self, clean: Image, condition: BayerPattern, seed: int) -> Image:
-        import torch
-
-        from restorekit.physics.mosaic import mosaic
-
-        observed: Image = mosaic(torch.from_numpy(clean), condition).numpy()
+        observed: Image = bayer.mosaic(torch.from_numpy(clean), condition).numpy()
         return observed
 
     @override
@@ -286,23 +262,20 @@ class Demosaic(base.Task[DemosaicOptions]):
         if options.pattern is not None:
             parse_pattern(options.pattern)
             return
-        from restorekit.image import raw_suffixes, show_path, supported_suffixes
 
         # By its name such an input is no RAW file; folders and pipes may hold some.
         for path in map(Path, inputs):
             suffix = path.suffix.lower()
-            if suffix in supported_suffixes and suffix not in raw_suffixes and not path.is_dir():
-                raise UsageError(f"{show_path(path)}: name the mosaic's pattern, as in --pattern rggb")
+            if suffix in imaging.supported_suffixes and suffix not in imaging.raw_suffixes and not path.is_dir():
+                raise UsageError(f"{imaging.show_path(path)}: name the mosaic's pattern, as in --pattern rggb")
 
     @override
-    def prepare(self, options: DemosaicOptions, run: Run) -> Operation:
-        from restorekit.inference.runner import resolve_device
-
-        resolve_device(run.settings.device)
+    def prepare(self, options: DemosaicOptions, run: Run) -> batch.Operation:
+        runner.resolve_device(run.settings.device)
         named = None if options.pattern is None else parse_pattern(options.pattern)
         model = run.models.fitting(3)
 
-        def restore(picture: Picture) -> Restored:
+        def restore(picture: imaging.Picture) -> batch_files.Restored:
             observed, pattern = _mosaic_of(picture, named)
             rgb, report = demosaic_array(observed, pattern, model.patch_network, run.settings)
             trace = _trace(model, run, picture, observed, pattern, rgb) if run.explain else None
@@ -311,14 +284,11 @@ class Demosaic(base.Task[DemosaicOptions]):
         return restore
 
 
-def _mosaic_of(picture: Picture, named: BayerPattern | None) -> tuple[Image, BayerPattern]:
+def _mosaic_of(picture: imaging.Picture, named: BayerPattern | None) -> tuple[Image, BayerPattern]:
     """Return the mosaic as the network knows mosaics: on the sRGB curve, neutral surfaces in equal values.
 
     A pattern is that of the pixels as they lie in the file, however the picture is turned to be seen.
     """
-    from restorekit.image.picture import turn_back
-    from restorekit.physics.camera import balance_white, encode_srgb
-
     if not picture.is_grey:
         raise UnsupportedImageError(
             "a colour picture, but a mosaic has one channel; `restorekit degrade mosaic` makes one"
@@ -327,13 +297,13 @@ def _mosaic_of(picture: Picture, named: BayerPattern | None) -> tuple[Image, Bay
         raise UnsupportedImageError("a picture with an alpha channel, which a mosaic has not; remove it first")
     camera = picture.metadata.camera
     pattern = _pattern_of(camera, named)
-    observed = turn_back(picture.to_float(), picture.metadata.orientation)
+    observed = imaging.turn_back(picture.to_float(), picture.metadata.orientation)
     if camera is not None:
-        observed = encode_srgb(balance_white(observed, camera.white_balance, pattern))
+        observed = colours.encode_srgb(colours.balance_white(observed, camera.white_balance, pattern))
     return observed, pattern
 
 
-def _pattern_of(camera: Camera | None, named: BayerPattern | None) -> BayerPattern:
+def _pattern_of(camera: imaging.Camera | None, named: BayerPattern | None) -> BayerPattern:
     if camera is None:
         if named is None:
             raise UsageError("not a camera's RAW file, so its pattern is unknown; name it with --pattern")
@@ -345,68 +315,61 @@ def _pattern_of(camera: Camera | None, named: BayerPattern | None) -> BayerPatte
 
 
 def _developed(
-    picture: Picture,
+    picture: imaging.Picture,
     pattern: BayerPattern,
     rgb: Image,
-    model: LoadedModel,
+    model: zoo.LoadedModel,
     report: RunReport,
     trace: base.RestorationTrace | None,
-) -> Restored:
+) -> batch_files.Restored:
     """Return the colour picture: of a RAW file in sRGB and upright, else as the mosaic lay."""
-    import numpy as np
-
-    from restorekit.batch.files import Restored
-    from restorekit.image import Picture
-    from restorekit.image.picture import turn, turn_upright
-    from restorekit.physics.camera import camera_to_srgb, decode_srgb, encode_srgb
-
     camera, notes = picture.metadata.camera, base.scale_notes(picture)
     if picture.metadata.jpeg is not None:
         notes += ("the mosaic was compressed as JPEG, which mixes its colours",)
     if camera is not None:
-        rgb = encode_srgb(camera_to_srgb(decode_srgb(rgb), camera.to_srgb))
+        rgb = colours.encode_srgb(colours.camera_to_srgb(colours.decode_srgb(rgb), camera.to_srgb))
     else:
-        rgb = turn(rgb, picture.metadata.orientation)
+        rgb = imaging.turn(rgb, picture.metadata.orientation)
     metadata = replace(picture.metadata, icc=b"", camera=None)
     if picture.metadata.icc:
         notes += ("ICC profile of a grey picture left out of a colour one",)
-    colour = Picture(np.empty(rgb.shape, picture.pixels.dtype), metadata).with_float(rgb)
+    colour = imaging.Picture(np.empty(rgb.shape, picture.pixels.dtype), metadata).with_float(rgb)
     if camera is not None:
-        colour = turn_upright(colour, camera.orientation, metadata.exif)
+        colour = imaging.turn_upright(colour, camera.orientation, metadata.exif)
     known = (("pattern", pattern.value),)
-    return Restored(colour, model=model.card.name, parameters=known, report=report, notes=notes, trace=trace)
+    return batch_files.Restored(
+        colour, model=model.card.name, parameters=known, report=report, notes=notes, trace=trace
+    )
 
 
 def _trace(
-    model: LoadedModel, run: Run, picture: Picture, observed: Image, pattern: BayerPattern, rgb: Image
+    model: zoo.LoadedModel, run: Run, picture: imaging.Picture, observed: Image, pattern: BayerPattern, rgb: Image
 ) -> base.RestorationTrace:
     """Return what the network had to do; of a RAW file, in the colours of its camera."""
-    from restorekit.image.picture import turn_back
-    from restorekit.physics.mosaic import INTERPOLATION_ERROR
 
-    def refuse(_: Picture) -> NDArray[Any]:
+    def refuse(_: imaging.Picture) -> NDArray[Any]:
         raise UsageError(
             "a RAW file is explained in the colours of its camera, which no picture has; leave out --reference"
         )
 
-    def as_in_file(reference: Picture) -> NDArray[Any]:
-        return turn_back(reference.to_float(), picture.metadata.orientation)
+    def as_in_file(reference: imaging.Picture) -> NDArray[Any]:
+        return imaging.turn_back(reference.to_float(), picture.metadata.orientation)
 
     filled, mask = _filled(observed, pattern)
-    truth_of: Callable[[Picture], Any] = refuse if picture.metadata.camera else as_in_file
+    truth_of: Callable[[imaging.Picture], Any] = refuse if picture.metadata.camera else as_in_file
     stride = run.settings.quality.stride
-    return base.RestorationTrace(model, INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
+    return base.RestorationTrace(model, bayer.INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
 
 
 def demosaic(
-    image: Array,
+    image: api.Array,
     pattern: Literal["rggb", "bggr", "grbg", "gbrg"],
     *,
-    model: LoadedModel | str | None = None,
+    model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> Array:
+) -> api.Array:
     """Make a colour image of a mosaic; return the same kind of array, of the same dtype and device.
 
     Args:
@@ -423,8 +386,6 @@ def demosaic(
         UsageError: an argument that makes no sense. UnsupportedImageError: a colour image.
         ModelMismatchError: a model for other images.
     """
-    from restorekit.api import restore
-
     if not isinstance(pattern, str):
         raise UsageError(f"pattern must be one of {', '.join(_PATTERNS)}, not {pattern!r}")
-    return restore(Demosaic(), image, DemosaicOptions(pattern), model, quality=quality, device=device, tile=tile)
+    return api.restore(Demosaic(), image, DemosaicOptions(pattern), model, quality=quality, device=device, tile=tile)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 from typing_extensions import override
@@ -11,19 +11,20 @@ from typing_extensions import override
 from restorekit.errors import UsageError
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
+from restorekit.tasks.lazily import (
+    Image,
+    api,
+    batch,
+    batch_files,
+    imaging,
+    noise_model,
+    np,
+    physics_base,
+    runner,
+    torch,
+    zoo,
+)
 from restorekit.types import DefaultModels, Option, Units
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from restorekit.api import Array
-    from restorekit.batch.files import Restored
-    from restorekit.batch.run import Operation
-    from restorekit.image import Picture
-    from restorekit.physics.base import Measurement
-    from restorekit.tasks.base import Image
-    from restorekit.zoo import LoadedModel, ModelSelection
 
 SMALLEST_SIGMA = 0.1 / 255
 """The sigma that a picture without any noise is denoised with."""
@@ -53,13 +54,10 @@ class Noise(base.Degradation[NoiseOptions]):
         self.sigma = base.parse_simulated_sigma(options.sigma, "sigma")
 
     @override
-    def __call__(self, picture: Picture) -> Restored:
-        from restorekit.batch.files import Restored
-        from restorekit.physics.noise import add_gaussian_noise
-
-        noisy = add_gaussian_noise(picture.to_float(), self.sigma, self.options.seed)
+    def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
+        noisy = noise_model.add_gaussian_noise(picture.to_float(), self.sigma, self.options.seed)
         worse, notes = base.with_noise(picture, noisy)
-        return Restored(worse, parameters=(("sigma", 255 * self.sigma),), notes=notes)
+        return batch_files.Restored(worse, parameters=(("sigma", 255 * self.sigma),), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -79,33 +77,26 @@ class NoiseSection(base.TrainingSection):
         return 0.0 if self.low <= 1 else self.low, self.high
 
     @override
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
+    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
         return _noisy(clean, random_sigmas(self.low, self.high, self.power, len(clean), generator), generator)
 
     @override
-    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _noisy(clean, clean.new_full((len(clean),), value / 255), generator)
 
 
-def random_sigmas(low: float, high: float, power: float, count: int, generator: torch.Generator) -> Tensor:
+def random_sigmas(low: float, high: float, power: float, count: int, generator: torch.Generator) -> torch.Tensor:
     """Return noise levels (low + (high - low) u^power) / 255 with u uniform in [0, 1], [count]."""
-    import torch
-
     return (low + (high - low) * torch.rand(count, generator=generator) ** power) / 255
 
 
-def _noisy(clean: Tensor, sigma: Tensor, generator: torch.Generator) -> Measurement:
-    import torch
-
-    from restorekit.physics.base import Measurement
-
+def _noisy(clean: torch.Tensor, sigma: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
     y = clean + sigma[:, None, None, None] * torch.randn(clean.shape, generator=generator)
-    return Measurement(y, y, sigma, sigma)
+    return physics_base.Measurement(y, y, sigma, sigma)
 
 
 def _tv(_: object, noisy: Image, sigma: float) -> Any:
     """Return Chambolle's estimate. Weights over sigma were the best on photographs of BSDS500's training set."""
-    import numpy as np
     from skimage.restoration import denoise_tv_chambolle
 
     ratio = float(np.interp(255 * sigma, (5, 15, 25), (0.48, 0.70, 0.85)))
@@ -167,9 +158,7 @@ class DenoiseBenchmark(base.Benchmark[float]):
 
     @override
     def degrade(self, clean: Image, condition: float, seed: int) -> Image:
-        from restorekit.physics.noise import add_gaussian_noise
-
-        return add_gaussian_noise(clean, condition, seed)
+        return noise_model.add_gaussian_noise(clean, condition, seed)
 
     @override
     def describe(self, condition: float) -> Condition:
@@ -188,10 +177,8 @@ class DenoiseBenchmark(base.Benchmark[float]):
 
     @override
     def restore(self, observed: Image, condition: float, run: Run) -> Image:
-        from restorekit.inference.runner import restore_array
-
         model, sigma, _ = _choose_model(observed, None if self.blind else condition, run.models)
-        return restore_array(observed, sigma, model.patch_network, run.settings)[0]
+        return runner.restore_array(observed, sigma, model.patch_network, run.settings)[0]
 
 
 @dataclass(frozen=True)
@@ -234,25 +221,21 @@ class Denoise(base.Task[DenoiseOptions]):
         base.parse_sigma(options.sigma, "sigma", auto=True)
 
     @override
-    def prepare(self, options: DenoiseOptions, run: Run) -> Operation:
-        from restorekit.batch.files import Restored
-        from restorekit.image import Picture
-        from restorekit.inference.runner import resolve_device, restore_array
-
-        resolve_device(run.settings.device)
+    def prepare(self, options: DenoiseOptions, run: Run) -> batch.Operation:
+        runner.resolve_device(run.settings.device)
         named = base.parse_sigma(options.sigma, "sigma", auto=True)
         if named is not None:
             _check_sigma(named, run.models)
 
-        def restore(picture: Picture) -> Restored:
+        def restore(picture: imaging.Picture) -> batch_files.Restored:
             observed = picture.to_float()
             model, sigma, notes = _choose_model(observed, named, run.models)
-            estimate, report = restore_array(observed, sigma, model.patch_network, run.settings)
+            estimate, report = runner.restore_array(observed, sigma, model.patch_network, run.settings)
             trace = None
             if run.explain:
                 stride = run.settings.quality.stride
-                trace = base.RestorationTrace(model, sigma, stride, observed, estimate, Picture.to_float)
-            return Restored(
+                trace = base.RestorationTrace(model, sigma, stride, observed, estimate, imaging.Picture.to_float)
+            return batch_files.Restored(
                 picture.with_float(estimate),
                 model=model.card.name,
                 parameters=(("sigma", 255 * sigma),),
@@ -264,7 +247,7 @@ class Denoise(base.Task[DenoiseOptions]):
         return restore
 
 
-def _check_sigma(sigma: float, models: ModelSelection) -> None:
+def _check_sigma(sigma: float, models: zoo.ModelSelection) -> None:
     """Raise UsageError, naming the range, for a noise level in [0, 1] that one of the models was not made for."""
     level = round(255 * sigma, 6)
     for card in models.cards(level):
@@ -278,15 +261,14 @@ def _check_sigma(sigma: float, models: ModelSelection) -> None:
 
 
 def _choose_model(
-    observed: Image, sigma: float | None, models: ModelSelection
-) -> tuple[LoadedModel, float, tuple[str, ...]]:
+    observed: Image, sigma: float | None, models: zoo.ModelSelection
+) -> tuple[zoo.LoadedModel, float, tuple[str, ...]]:
     """Return the model for an image, its sigma in [0, 1] within the model's range, and remarks; None: estimate it."""
     channels = 1 if observed.ndim == 2 else observed.shape[2]
     if sigma is not None:
         return models.fitting(channels, 255 * sigma), sigma, ()
-    from restorekit.physics.noise import estimate_sigma
 
-    estimate = estimate_sigma(observed)
+    estimate = noise_model.estimate_sigma(observed)
     model = models.fitting(channels, 255 * estimate)
     low, high = (limit / 255 for limit in model.card.conditioning_range)
     taken = min(max(estimate, low, SMALLEST_SIGMA), high)
@@ -297,14 +279,14 @@ def _choose_model(
 
 
 def denoise(
-    image: Array,
+    image: api.Array,
     sigma: float | Literal["auto"],
     *,
-    model: LoadedModel | str | None = None,
+    model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> Array:
+) -> api.Array:
     """Remove Gaussian noise; return the same kind of array, of the same shape, dtype and device.
 
     Args:
@@ -319,6 +301,4 @@ def denoise(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    from restorekit.api import restore
-
-    return restore(Denoise(), image, DenoiseOptions(str(sigma)), model, quality=quality, device=device, tile=tile)
+    return api.restore(Denoise(), image, DenoiseOptions(str(sigma)), model, quality=quality, device=device, tile=tile)

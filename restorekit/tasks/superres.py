@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 from typing_extensions import override
@@ -14,22 +14,28 @@ from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
 from restorekit.tasks.deblur import NOISE
+from restorekit.tasks.lazily import (
+    Image,
+    admm,
+    api,
+    batch,
+    batch_files,
+    blur,
+    decimation,
+    differentiation,
+    dihedral,
+    imaging,
+    networks,
+    np,
+    patches,
+    physics_base,
+    plug_and_play,
+    runner,
+    torch,
+    windowing,
+    zoo,
+)
 from restorekit.types import DefaultModels, Option, Quality, RunReport, Units
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from restorekit.api import Array
-    from restorekit.batch.files import Restored
-    from restorekit.batch.run import Operation
-    from restorekit.image import Picture
-    from restorekit.inference.plug_and_play import LearnedSplitting, Watch
-    from restorekit.models import Enlarger
-    from restorekit.physics.base import Measurement
-    from restorekit.solvers.admm import Splitting
-    from restorekit.tasks.base import Image
-    from restorekit.zoo import LoadedModel, ModelCard, ModelSelection
 
 _SCALES = (2, 3, 4)
 _ITERATIONS = {2: 5, 3: 12, 4: 12}
@@ -37,7 +43,7 @@ _FIRST, _WEIGHT, _LEAST_NOISE = 20 / 255, 2.0, 1 / 255
 """ADMM for denoisers, chosen at scales 2 and 3 on crops of training photographs; half-quadratic splitting was worse
 than no prior there."""
 _NOISE_OF_SMALL = 1
-"""The noise on the scale 0..255 that models trained to enlarge have seen; the conditioning on their cards is a scale."""
+"""The noise on the scale 0..255 that models to enlarge have seen; the conditioning on their cards is a scale."""
 _MARGIN = 8
 """Pixels of low resolution that a picture is extended by."""
 _HALO = 20
@@ -45,11 +51,6 @@ _HALO = 20
 with the whole to 0.05 / 255 beyond 16."""
 _MULTIPLE = 12
 """Sides of benchmark images are cut to multiples of 2, 3 and 4, so that all scales are measured on the same pixels."""
-
-
-def greatest_noise(card: ModelCard) -> float:
-    """Return the noise level on 0..255 up to which a model can enlarge."""
-    return _NOISE_OF_SMALL if card.task == Superres.name else card.conditioning_range[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Enlarging:
 
     scale: int
     noise: float
-    model: LoadedModel
+    model: zoo.LoadedModel
     run: Run
 
     def __post_init__(self) -> None:
@@ -74,27 +75,21 @@ class Enlarging:
     @property
     def iterations(self) -> int:
         """How many there are; a network that enlarges takes a single step."""
-        from restorekit.inference.plug_and_play import check_iterations
-
         if self._enlarger is None:
             return self._splitting.iterations
-        check_iterations(self.model, 1, self.run.iterations)
+        plug_and_play.check_iterations(self.model, 1, self.run.iterations)
         return 1
 
     @property
-    def _enlarger(self) -> Enlarger | None:
-        from restorekit.models import Enlarger
-
-        return self.model.network if isinstance(self.model.network, Enlarger) else None
+    def _enlarger(self) -> networks.Enlarger | None:
+        return self.model.network if isinstance(self.model.network, networks.Enlarger) else None
 
     @property
-    def _splitting(self) -> Splitting | LearnedSplitting:
-        from restorekit.inference.plug_and_play import splitting_for
-        from restorekit.physics.decimation import bicubic_error
-        from restorekit.solvers.admm import Splitting
-
-        of_denoisers = Splitting(_ITERATIONS[self.scale], _FIRST, None, _WEIGHT, _LEAST_NOISE)
-        return splitting_for(self.model, of_denoisers, self.run.iterations, bicubic_error(self.scale))
+    def _splitting(self) -> admm.Splitting | plug_and_play.LearnedSplitting:
+        of_denoisers = admm.Splitting(_ITERATIONS[self.scale], _FIRST, None, _WEIGHT, _LEAST_NOISE)
+        return plug_and_play.splitting_for(
+            self.model, of_denoisers, self.run.iterations, decimation.bicubic_error(self.scale)
+        )
 
     def __call__(self, observed: Image) -> tuple[Image, RunReport]:
         """Return an image [h, w] or [h, w, 3] at `scale` times its height and width, in [0, 1], and what it took.
@@ -102,34 +97,28 @@ class Enlarging:
         It is extended by about its mirror image, which agrees with torch at edges: see `bicubic_decimation`. A network
         that enlarges colour images is given a grey one three times over.
         """
-        from restorekit.inference.runner import resolve_device
-        from restorekit.inference.windows import Windows, solve_over_windows, window_pixels
-
         channels, enlarger = 1 if observed.ndim == 2 else observed.shape[2], self._enlarger
         seen = channels if enlarger is None else enlarger.channels
         # The first guess and the data step look one pixel further or, too little to show, everywhere.
         halo = _HALO if enlarger is None else enlarger.view + 1
-        pixels = window_pixels(seen, resolve_device(self.run.settings.device)) // self.scale**2
-        return solve_over_windows(self._solve, observed, Windows(pixels, halo, self.scale), self.run.watch)
+        pixels = windowing.window_pixels(seen, runner.resolve_device(self.run.settings.device)) // self.scale**2
+        return windowing.solve_over_windows(
+            self._solve, observed, windowing.Windows(pixels, halo, self.scale), self.run.watch
+        )
 
     def _solve(self, observed: Image) -> tuple[Image, RunReport]:
         """Enlarge a window."""
-        from restorekit.inference.plug_and_play import solve
-        from restorekit.inference.runner import as_batch, as_pixels, resolve_device
-        from restorekit.physics.blur import extend_periodic
-        from restorekit.physics.decimation import bicubic_decimation, enlarge_bicubic
-
         scale, settings, enlarger = self.scale, self.run.settings, self._enlarger
-        physics = bicubic_decimation(scale)
+        physics = decimation.bicubic_decimation(scale)
         height, width = (scale * side for side in observed.shape[:2])
-        y = extend_periodic(as_batch(observed, resolve_device(settings.device)), _MARGIN)
+        y = blur.extend_periodic(runner.as_batch(observed, runner.resolve_device(settings.device)), _MARGIN)
         if enlarger is None:
-            x0 = enlarge_bicubic(y, scale)
+            x0 = decimation.enlarge_bicubic(y, scale)
 
-            def prox(z: Tensor, rho: Tensor) -> Tensor:
+            def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
                 return physics.prox_l2(z, y, rho)
 
-            x, report = solve(
+            x, report = plug_and_play.solve(
                 self.model, prox, x0, self.noise, self._splitting, settings, (height, width), self.run.watch
             )
         else:
@@ -137,67 +126,63 @@ class Enlarging:
             measurement = _measured(y, scale, y.new_full((1,), self.noise))
             shape = (1 if observed.ndim == 2 else observed.shape[2], height, width)
             x, report = _enlarged(enlarger, measurement, settings.quality, shape, self.run.watch)
-        return as_pixels(x, observed.ndim), report
+        return runner.as_pixels(x, observed.ndim), report
 
 
-def _measured(y: Tensor, scale: int, sigma: Tensor) -> Measurement:
+def _measured(y: torch.Tensor, scale: int, sigma: torch.Tensor) -> physics_base.Measurement:
     """Return the measurement of small images [B, C, h, w] whose noise is sigma, [B]."""
-    from restorekit.physics.base import Measurement
-    from restorekit.physics.decimation import bicubic_decimation, bicubic_error, enlarge_bicubic
-
-    error = y.new_full((len(y),), bicubic_error(scale))
-    return Measurement(y, enlarge_bicubic(y, scale), error, sigma, bicubic_decimation(scale))
+    error = y.new_full((len(y),), decimation.bicubic_error(scale))
+    return physics_base.Measurement(
+        y, decimation.enlarge_bicubic(y, scale), error, sigma, decimation.bicubic_decimation(scale)
+    )
 
 
 def _enlarged(
-    network: Enlarger, measurement: Measurement, quality: Quality, shape: tuple[int, int, int], watch: Watch | None
-) -> tuple[Tensor, RunReport]:
+    network: networks.Enlarger,
+    measurement: physics_base.Measurement,
+    quality: Quality,
+    shape: tuple[int, int, int],
+    watch: plug_and_play.Watch | None,
+) -> tuple[torch.Tensor, RunReport]:
     """Return the first rows and columns of a network's images, [1, *shape], clamped to [0, 1].
 
     Grey images are the mean over the colours. At best it is the mean over the dihedral views: bicubic downsampling goes
     alike with all of them. `watch` is told of the step from the first guess.
     """
-    from restorekit.inference.runner import inference
-    from restorekit.numerics.dihedral import dihedral, mean_over_dihedral
-    from restorekit.numerics.patches import within_memory
-    from restorekit.solvers.differentiation import relative_change
-
     started = time.perf_counter()
     network, x0 = network.to(measurement.y.device), measurement.x0
 
-    def enlarge(view: int) -> Tensor:
-        return network.reconstruct(replace(measurement, y=dihedral(measurement.y, view), x0=dihedral(x0, view)))
+    def enlarge(view: int) -> torch.Tensor:
+        return network.reconstruct(
+            replace(measurement, y=dihedral.dihedral(measurement.y, view), x0=dihedral.dihedral(x0, view))
+        )
 
-    with inference():
-        x = within_memory(lambda: mean_over_dihedral(enlarge) if quality is Quality.BEST else enlarge(0))
+    with runner.inference():
+        x = patches.within_memory(
+            lambda: dihedral.mean_over_dihedral(enlarge) if quality is Quality.BEST else enlarge(0)
+        )
         channels, height, width = shape
         estimate = x[..., :height, :width]
         estimate = (estimate if channels == x.shape[1] else estimate.mean(1, keepdim=True)).clamp(0, 1)
         if watch is not None:
-            watch(estimate, float(relative_change(x0, x)))
+            watch(estimate, float(differentiation.relative_change(x0, x)))
     return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)
 
 
-def _resized(picture: Picture, resize: Callable[[Tensor], Tensor]) -> Picture:
+def _resized(picture: imaging.Picture, resize: Callable[[torch.Tensor], torch.Tensor]) -> imaging.Picture:
     """Return a picture of another size by a function of images [B, C, H, W], alpha likewise, in the same depth."""
-    import torch
 
-    from restorekit.image import Picture
-    from restorekit.inference.runner import as_batch, as_pixels
-
-    def apply(part: Picture) -> Picture:
-        image = resize(as_batch(part.to_float(), torch.device("cpu")))
-        return _with_pixels(part, as_pixels(image, part.pixels.ndim))
+    def apply(part: imaging.Picture) -> imaging.Picture:
+        image = resize(runner.as_batch(part.to_float(), torch.device("cpu")))
+        return _with_pixels(part, runner.as_pixels(image, part.pixels.ndim))
 
     if picture.alpha is None:
         return apply(picture)
-    return replace(apply(picture), alpha=apply(Picture(picture.alpha, picture.metadata)).pixels)
+    return replace(apply(picture), alpha=apply(imaging.Picture(picture.alpha, picture.metadata)).pixels)
 
 
-def _with_pixels(picture: Picture, pixels: Image) -> Picture:
+def _with_pixels(picture: imaging.Picture, pixels: Image) -> imaging.Picture:
     """Return the picture with pixels of another size."""
-    import numpy as np
-
     return replace(picture, pixels=np.empty(pixels.shape, picture.pixels.dtype)).with_float(pixels)
 
 
@@ -219,19 +204,16 @@ class Downsample(base.Degradation[DownsampleOptions]):
     Options = DownsampleOptions
 
     @override
-    def __call__(self, picture: Picture) -> Restored:
-        from restorekit.batch.files import Restored
-        from restorekit.physics.decimation import shrink_bicubic
-
+    def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
         scale = self.options.scale
         height, width = picture.pixels.shape[:2]
         if min(height, width) < scale:
             raise UnsupportedImageError(f"{width}x{height} pixels, of which one in {scale} leaves nothing")
-        small = _resized(picture, lambda x: shrink_bicubic(x, scale))
+        small = _resized(picture, lambda x: decimation.shrink_bicubic(x, scale))
         notes: tuple[str, ...] = ()
         if height % scale or width % scale:
             notes = (f"cut to multiples of {scale}: {width - width % scale}x{height - height % scale}",)
-        return Restored(small, parameters=(("scale", scale),), notes=notes)
+        return batch_files.Restored(small, parameters=(("scale", scale),), notes=notes)
 
 
 @dataclass(frozen=True)
@@ -266,9 +248,7 @@ class DownsamplingSection(base.TrainingSection):
         return float(min(self.scales)), float(max(self.scales))
 
     @override
-    def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
-        import torch
-
+    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
         shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in self.scales])
         scale = self.scales[int(torch.multinomial(shares, 1, generator=generator))]
         if self.one_size:
@@ -277,26 +257,21 @@ class DownsamplingSection(base.TrainingSection):
         return _small(clean, scale, self.noise / 255 * torch.rand(len(clean), generator=generator), generator)
 
     @override
-    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
+    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _small(clean, int(value), clean.new_zeros(len(clean)), generator)
 
 
-def _small(clean: Tensor, scale: int, sigma: Tensor, generator: torch.Generator) -> Measurement:
-    import torch
-
-    from restorekit.physics.decimation import shrink_bicubic
-
-    small = shrink_bicubic(clean, scale)
+def _small(
+    clean: torch.Tensor, scale: int, sigma: torch.Tensor, generator: torch.Generator
+) -> physics_base.Measurement:
+    small = decimation.shrink_bicubic(clean, scale)
     return _measured(small + sigma[:, None, None, None] * torch.randn(small.shape, generator=generator), scale, sigma)
 
 
 def _bicubic(_: object, observed: Image, scale: int) -> Image:
-    import torch
-
-    from restorekit.inference.runner import as_batch, as_pixels
-    from restorekit.physics.decimation import enlarge_bicubic
-
-    return as_pixels(enlarge_bicubic(as_batch(observed, torch.device("cpu")), scale), observed.ndim)
+    return runner.as_pixels(
+        decimation.enlarge_bicubic(runner.as_batch(observed, torch.device("cpu")), scale), observed.ndim
+    )
 
 
 @dataclass(frozen=True)
@@ -324,9 +299,7 @@ class SuperresBenchmark(base.Benchmark[int]):
         self.conditions = tuple(options.scale)
 
     @override
-    def clean(self, picture: Picture) -> Image:
-        import numpy as np
-
+    def clean(self, picture: imaging.Picture) -> Image:
         height, width = (side - side % _MULTIPLE for side in picture.pixels.shape[:2])
         if min(height, width) == 0:
             raise UnsupportedImageError(f"less than {_MULTIPLE} pixels high or wide")
@@ -334,12 +307,9 @@ class SuperresBenchmark(base.Benchmark[int]):
 
     @override
     def degrade(self, clean: Image, condition: int, seed: int) -> Image:
-        import torch
-
-        from restorekit.inference.runner import as_batch, as_pixels
-        from restorekit.physics.decimation import shrink_bicubic
-
-        return as_pixels(shrink_bicubic(as_batch(clean, torch.device("cpu")), condition), clean.ndim)
+        return runner.as_pixels(
+            decimation.shrink_bicubic(runner.as_batch(clean, torch.device("cpu")), condition), clean.ndim
+        )
 
     @override
     def describe(self, condition: int) -> Condition:
@@ -359,7 +329,7 @@ class SuperresBenchmark(base.Benchmark[int]):
         return Enlarging(condition, 0.0, model, run)(observed)[0]
 
 
-def _conditioning(models: ModelSelection, scale: int) -> int | None:
+def _conditioning(models: zoo.ModelSelection, scale: int) -> int | None:
     """Return the scale, of which models to enlarge are made for some; None for denoisers, which serve at all."""
     return scale if models.task == Superres.name else None
 
@@ -401,52 +371,36 @@ class Superres(base.Task[SuperresOptions]):
             raise UsageError(f"scale {options.scale}: use one of {', '.join(map(str, _SCALES))}")
 
     @override
-    def select(
-        self,
-        options: SuperresOptions | None,
-        model: LoadedModel | str | None = None,
-        *,
-        iterations: int | None = None,
-        offline: bool = False,
-        explained: bool = False,
-    ) -> ModelSelection:
-        noise = None if options is None else base.parse_sigma(options.noise, "noise", zero=True, auto=True)
-        return base.select_or_denoiser(
-            self,
-            model,
-            iterations=iterations,
-            noise=noise,
-            greatest=greatest_noise,
-            conditioning=None if options is None else options.scale,
-            offline=offline,
-        )
+    def known(self, options: SuperresOptions) -> tuple[float | None, float | None]:
+        return base.parse_sigma(options.noise, "noise", zero=True, auto=True), options.scale
 
     @override
-    def prepare(self, options: SuperresOptions, run: Run) -> Operation:
-        from restorekit.batch.files import Restored
-        from restorekit.image import Picture
-        from restorekit.inference.runner import resolve_device
-        from restorekit.physics.decimation import enlarge_bicubic
+    def greatest_noise(self, card: zoo.ModelCard) -> float:
+        return _NOISE_OF_SMALL if card.task == self.name else card.conditioning_range[1]
 
-        resolve_device(run.settings.device)
+    @override
+    def prepare(self, options: SuperresOptions, run: Run) -> batch.Operation:
+        runner.resolve_device(run.settings.device)
         self.check(options, ())
         scale, named = options.scale, base.parse_sigma(options.noise, "noise", zero=True, auto=True)
         conditioning = _conditioning(run.models, scale)
         if named is not None:
-            base.check_noise(named, run.models.cards(conditioning), greatest_noise)
+            base.check_noise(named, run.models.cards(conditioning), self.greatest_noise)
         if run.models.named is not None:
             Enlarging(scale, 0.0, run.models.named, run)
 
-        def restore(picture: Picture) -> Restored:
+        def restore(picture: imaging.Picture) -> batch_files.Restored:
             model = run.models.fitting(1 if picture.is_grey else 3, conditioning)
             observed = picture.to_float()
-            noise, notes = base.noise_of(observed, named, greatest_noise(model.card))
+            noise, notes = base.noise_of(observed, named, self.greatest_noise(model.card))
             enlarging = Enlarging(scale, noise, model, run)
             pixels, report = enlarging(observed)
             alpha = picture.alpha
             if alpha is not None:
-                alpha = _resized(Picture(alpha, picture.metadata), lambda x: enlarge_bicubic(x, scale)).pixels
-            return Restored(
+                alpha = _resized(
+                    imaging.Picture(alpha, picture.metadata), lambda x: decimation.enlarge_bicubic(x, scale)
+                ).pixels
+            return batch_files.Restored(
                 replace(_with_pixels(picture, pixels), alpha=alpha),
                 model=model.card.name,
                 parameters=(("scale", scale), ("noise", 255 * noise), ("iterations", enlarging.iterations)),
@@ -458,16 +412,16 @@ class Superres(base.Task[SuperresOptions]):
 
 
 def superres(
-    image: Array,
+    image: api.Array,
     scale: Literal[2, 3, 4],
     *,
     noise: float | Literal["auto"] = 0,
     iterations: int | None = None,
-    model: LoadedModel | str | None = None,
+    model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> Array:
+) -> api.Array:
     """Enlarge an image; return the same kind of array, `scale` times as high and wide, of its dtype and device.
 
     Args:
@@ -483,7 +437,7 @@ def superres(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    from restorekit.api import restore
-
     options = SuperresOptions(scale, str(noise))
-    return restore(Superres(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile)
+    return api.restore(
+        Superres(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile
+    )

@@ -38,6 +38,7 @@ class ModelSelection:
         model: a loaded model, the name of one, the path of a weights file, or None for the default models.
         offline: never ask the hub.
         explained: choose models whose steps `--explain` can show.
+
     Raises:
         ModelNotFoundError, WeightsError, ModelMismatchError: the model named is not there, is damaged, or is made for
             another task. UsageError: it has no atoms to explain.
@@ -108,6 +109,7 @@ class ModelSelection:
         Args:
             channels: of the picture.
             conditioning: see `cards`.
+
         Raises:
             ModelMismatchError: the model named is for others. ModelNotFoundError: the default one is not installed.
             WeightsError: it is damaged.

@@ -1,0 +1,76 @@
+"""The modules that tasks work with, loaded at their first use: a bad option is told before torch is imported."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from restorekit import api, zoo
+    from restorekit import image as imaging
+    from restorekit import models as networks
+    from restorekit.batch import files as batch_files
+    from restorekit.batch import run as batch
+    from restorekit.evaluate import benchmark as evaluate
+    from restorekit.image import mri as mri_files
+    from restorekit.inference import mri, plug_and_play, runner
+    from restorekit.inference import windows as windowing
+    from restorekit.models import kspace as kspace_networks
+    from restorekit.numerics import dihedral, patches
+    from restorekit.physics import base as physics_base
+    from restorekit.physics import blur, decimation, jpeg
+    from restorekit.physics import camera as colours
+    from restorekit.physics import kspace as fourier
+    from restorekit.physics import mosaic as bayer
+    from restorekit.physics import noise as noise_model
+    from restorekit.solvers import admm, differentiation, split_bregman
+    from restorekit.zoo import selection
+
+    Image = NDArray[np.float32]
+else:
+
+    class _Lazy:
+        """A module that is imported when one of its names is asked for."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(import_module(self._name), name)
+
+    NDArray = Image = Any
+    np, torch = _Lazy("numpy"), _Lazy("torch")
+    for _name, _module in {
+        "api": "api",
+        "zoo": "zoo",
+        "imaging": "image",
+        "networks": "models",
+        "batch_files": "batch.files",
+        "batch": "batch.run",
+        "evaluate": "evaluate.benchmark",
+        "mri_files": "image.mri",
+        "mri": "inference.mri",
+        "plug_and_play": "inference.plug_and_play",
+        "runner": "inference.runner",
+        "windowing": "inference.windows",
+        "kspace_networks": "models.kspace",
+        "dihedral": "numerics.dihedral",
+        "patches": "numerics.patches",
+        "physics_base": "physics.base",
+        "blur": "physics.blur",
+        "decimation": "physics.decimation",
+        "jpeg": "physics.jpeg",
+        "colours": "physics.camera",
+        "fourier": "physics.kspace",
+        "bayer": "physics.mosaic",
+        "noise_model": "physics.noise",
+        "admm": "solvers.admm",
+        "differentiation": "solvers.differentiation",
+        "split_bregman": "solvers.split_bregman",
+        "selection": "zoo.selection",
+    }.items():
+        globals()[_name] = _Lazy(f"restorekit.{_module}")
