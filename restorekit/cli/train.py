@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from restorekit.train import TrainingReport, TrainingResult
 
 _PLAIN_LINES = 100
-"""Without a terminal a run tells its state every so many steps."""
+"""Without a terminal, the number of steps between two progress lines."""
 
 
 def _complete_recipe() -> list[str]:
@@ -42,6 +42,14 @@ def train(
         Path, typer.Option("--out", metavar="RUN_DIR", help="Where checkpoints, log, curves and weights go.")
     ],
     messages: MessageOptions,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a key of the recipe, such as optimiser.steps=2000; may be given more than once.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from RUN_DIR's checkpoint, if there is one.")] = False,
     max_minutes: Annotated[
         float | None,
@@ -66,7 +74,7 @@ def train(
 
     with TrainingReporter(messages) as reporter:
         result = run(
-            load_recipe(recipe),
+            load_recipe(recipe, overrides or ()),
             data,
             out,
             resume=resume,
@@ -81,7 +89,7 @@ def train(
 
 
 class TrainingReporter:
-    """A progress line on a terminal (step, PSNR, rate, time left), plain lines now and then elsewhere."""
+    """A progress line on a terminal (step, PSNR, rate, time left); elsewhere plain lines."""
 
     def __init__(self, messages: MessageOptions) -> None:
         from restorekit.cli.output import make_console
@@ -107,7 +115,7 @@ class TrainingReporter:
             self._bar.stop()
 
     def say(self, text: str) -> None:
-        """A line of its own, unless it is to be quiet."""
+        """Print a line of its own, unless --quiet."""
         if not self._quiet:
             self._console.print(text, soft_wrap=True)
 
@@ -124,7 +132,7 @@ class TrainingReporter:
             self.say(f"step {state.step}/{state.steps}  {text}")
 
     def report_end(self, result: TrainingResult) -> None:
-        """Say how the session ended; of several processes only the one that reports says it."""
+        """Print how the session ended, if this is the process that reports."""
         from restorekit.image import show_path
 
         if not self._has_reported:
@@ -136,7 +144,7 @@ class TrainingReporter:
 
 
 def state_text(state: TrainingReport) -> str:
-    """PSNR, learning rate (a factor), speed and the time left in a few words."""
+    """Return PSNR, learning rate (a factor), speed and the time left in a few words."""
     text = f"{state.psnr:.2f} dB  rate {state.rate:.3g}"
     if state.steps_per_second <= 0:
         return text

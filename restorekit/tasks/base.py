@@ -12,10 +12,12 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+
+from annotated_types import Ge, Interval
 
 from restorekit.errors import MissingExtraError, UsageError
 from restorekit.settings import Settings
@@ -315,17 +317,51 @@ class Benchmark(ABC, Generic[C]):
         return None
 
 
+FULL_SCALE = 255.0
+"""Sigmas in recipes and options are on the 0..255 scale; images have full scale 1."""
+Sigma = Annotated[float, Ge(0)]
+"""A standard deviation of noise on the 0..255 scale."""
+Share = Annotated[float, Interval(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images [C, H, W] for training and for validation: uint8, or float16 if they come from complex slices.
+
+    chroma: Cb and Cr of those for training, [1, ceil(H / 4), ceil(W / 4)], where they were asked for.
+    """
+
+    training: list[Tensor]
+    validation: list[Tensor]
+    chroma: list[Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images [C, H, W] that crops are cut from, the function that degrades them, and its share of the steps."""
+
+    images: Sequence[Tensor]
+    draw: Callable[[Tensor, torch.Generator], Measurement]
+    share: float
+
+
 class TrainingSection(Settings, ABC):
     """The section of a training recipe that says how clean crops are degraded; subclasses are frozen dataclasses.
 
     balance: a crop's squared error is weighed by (conditioning / 25)^-balance, so that faint and strong degradations
-    count alike. validation: what to validate at, in the units of users. conditioning_range: least and greatest
-    conditioning for the model card, in its units. needs_chroma: whether Cb and Cr of the training images are wanted.
+    count alike. validation: the values to validate at, in the units of users. conditioning_range: least and greatest
+    conditioning for the model card, in its units. needs_chroma: whether `Split.chroma` is wanted.
     """
 
     balance: float
     validation: tuple[float, ...]
     needs_chroma: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if low > high."""
+        low, high = getattr(self, "low", 0), getattr(self, "high", 0)
+        if low > high:
+            raise ValueError(f"low {low:g} is greater than high {high:g}")
 
     @property
     @abstractmethod
@@ -339,6 +375,10 @@ class TrainingSection(Settings, ABC):
     @abstractmethod
     def at(self, clean: Tensor, value: float, generator: torch.Generator) -> Measurement:
         """Degrade all crops alike, by a value in the units of users."""
+
+    def sources(self, split: Split) -> tuple[Source, ...]:
+        """Return where crops come from; their shares add up to 1."""
+        return (Source(split.training, self.draw, 1.0),)
 
 
 def command_help(kind: type[Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MinLen
 from typing_extensions import override
 
 from restorekit.errors import (
@@ -229,7 +229,7 @@ class KspaceSection(base.TrainingSection):
     high: Annotated[float, Ge(0), Le(100)]
     noise: Annotated[float, Ge(0)]
     balance: float
-    validation: tuple[float, ...]
+    validation: Annotated[tuple[float, ...], MinLen(1)]
 
     @property
     @override

@@ -5,9 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MinLen
 from typing_extensions import override
 
 from restorekit.errors import UsageError
@@ -66,7 +67,7 @@ class JpegSection(base.TrainingSection):
     low: Annotated[int, Ge(1), Le(100)]
     high: Annotated[int, Ge(1), Le(100)]
     balance: float
-    validation: tuple[float, ...]
+    validation: Annotated[tuple[float, ...], MinLen(1)]
     shifted: Annotated[float, Ge(0), Le(1)] = 0.0
     chroma: Annotated[float, Ge(0), Le(1)] = 0.0
 
@@ -75,10 +76,22 @@ class JpegSection(base.TrainingSection):
     def conditioning_range(self) -> tuple[float, float]:
         return float(self.low), float(self.high)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError unless low < high."""
+        if self.low >= self.high:
+            raise ValueError(f"high {self.high} must be greater than low {self.low}")
+
     @property
     def needs_chroma(self) -> bool:  # type: ignore[override]
         """Whether some steps are on chroma."""
         return self.chroma > 0
+
+    @override
+    def sources(self, split: base.Split) -> tuple[base.Source, ...]:
+        if not self.needs_chroma:
+            return super().sources(split)
+        luma = base.Source(split.training, self.draw, 1 - self.chroma)
+        return luma, base.Source(split.chroma, partial(self.draw, chroma=True), self.chroma)
 
     @override
     def draw(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
 from typing_extensions import override
 
 from restorekit.errors import UnreadableImageError, UnsupportedImageError, UsageError
@@ -259,7 +259,13 @@ class BlurSection(base.TrainingSection):
     wide: Annotated[float, Gt(0)]
     longest: Annotated[float, Ge(0)]
     balance: float
-    validation: tuple[float, ...]
+    validation: Annotated[tuple[float, ...], MinLen(1)]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if low > high or narrow > wide."""
+        super().__post_init__()
+        if self.narrow > self.wide:
+            raise ValueError(f"narrow {self.narrow:g} is greater than wide {self.wide:g}")
 
     @property
     @override

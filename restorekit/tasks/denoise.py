@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
 from typing_extensions import override
 
 from restorekit.errors import UsageError
@@ -68,7 +68,7 @@ class NoiseSection(base.TrainingSection):
     high: Annotated[float, Gt(0)]
     power: Annotated[float, Gt(0)]
     balance: float
-    validation: tuple[float, ...]
+    validation: Annotated[tuple[float, ...], MinLen(1)]
 
     @property
     @override

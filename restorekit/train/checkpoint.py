@@ -1,30 +1,35 @@
-"""Checkpoints: the exact state of a run, as one safetensors file whose header carries the scalars as JSON."""
+"""The files of a run: checkpoint, log, curves, and the weights it exports."""
 
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from restorekit import zoo
+from restorekit._version import __version__
 from restorekit.errors import TrainingError
 from restorekit.image import write_file
-from restorekit.pages.figures import check_plots
+from restorekit.models import build, settings_json
+from restorekit.train.recipe import Recipe
 
 FORMAT = "restorekit-checkpoint-2"
+CHECKPOINT, LOG, CURVES = "checkpoint.safetensors", "log.jsonl", "curves.png"
+GROUPS = ("network", "average", "best", "optimiser", "snapshot")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """The scalars of a run.
+@dataclass
+class TrainingState:
+    """The scalars of a run, which change with its steps.
 
     step: optimiser steps taken. rate_scale: product of all backtracking slow-downs. seconds: time spent so far.
     probe_psnr: training PSNR when the last good snapshot was taken. best_psnr: of the averaged weights on the
-    validation split, at `best_step`. processes: that share the run.
+    validation split, at `best_step`. processes: how many share the run.
     """
 
     recipe_sha256: str
@@ -39,41 +44,39 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at one moment: scalars and the named groups of tensors that continue it bit by bit.
+    """A run at one moment: scalars and named tensors that continue it bit by bit. Random numbers follow from the step.
 
     network, average, best: the weights, their running average, and the best average so far. optimiser: its state,
-    "weight/entry". snapshot: weights at the last good check. Random numbers follow from the step.
+    "weight/entry". snapshot: weights at the last good check.
     """
 
-    progress: Progress
-    network: dict[str, Tensor]
-    average: dict[str, Tensor]
-    best: dict[str, Tensor]
-    optimiser: dict[str, Tensor]
-    snapshot: dict[str, Tensor]
+    state: TrainingState
+    network: Mapping[str, Tensor]
+    average: Mapping[str, Tensor]
+    best: Mapping[str, Tensor]
+    optimiser: Mapping[str, Tensor]
+    snapshot: Mapping[str, Tensor]
 
 
-GROUPS = ("network", "average", "best", "optimiser", "snapshot")
-
-
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write atomically: a kill leaves the old checkpoint or the new one, never half of either."""
-    tensors: dict[str, Tensor] = {}
-    for group in GROUPS:
-        members: dict[str, Tensor] = getattr(checkpoint, group)
-        tensors |= {f"{group}/{name}": tensor.detach().cpu().contiguous() for name, tensor in members.items()}
-    scalars = json.dumps(asdict(checkpoint.progress))
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write it atomically: a kill leaves the old checkpoint or the new one, never half of either."""
     # The same storage may appear under two names (best is average); safetensors wants each on its own.
-    separate = {name: tensor.clone() for name, tensor in tensors.items()}
-    write_file(path, save(separate, metadata={"format": FORMAT, "progress": scalars}), overwrite=True)
+    tensors = {
+        f"{group}/{name}": tensor.detach().cpu().contiguous().clone()
+        for group in GROUPS
+        for name, tensor in getattr(checkpoint, group).items()
+    }
+    metadata = {"format": FORMAT, "progress": json.dumps(asdict(checkpoint.state))}
+    write_file(folder / CHECKPOINT, save(tensors, metadata=metadata), overwrite=True)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint back.
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read the checkpoint of a run.
 
     Raises:
         TrainingError: the file is missing, damaged, or not a checkpoint.
     """
+    path = folder / CHECKPOINT
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -82,28 +85,39 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise TrainingError(f"checkpoint {path} cannot be read: {error}") from error
     if header.get("format") != FORMAT:
         raise TrainingError(f"{path} is not a checkpoint of this version (its format is not {FORMAT})")
-    scalars = json.loads(header["progress"])
-    progress = Progress(**{entry.name: scalars[entry.name] for entry in fields(Progress)})
     groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
     for name, tensor in tensors.items():
         group, _, member = name.partition("/")
         groups[group][member] = tensor
-    return Checkpoint(
-        progress=progress,
-        network=groups["network"],
-        average=groups["average"],
-        best=groups["best"],
-        optimiser=groups["optimiser"],
-        snapshot=groups["snapshot"],
+    return Checkpoint(TrainingState(**json.loads(header["progress"])), **groups)
+
+
+def export_weights(path: Path, recipe: Recipe, tensors: Mapping[str, Tensor], steps: int) -> None:
+    """Write the weights after `steps` steps with a card that names the recipe and has no figures yet."""
+    network = build(recipe.architecture, recipe.settings)
+    architecture, settings = settings_json(network)
+    card = zoo.ModelCard(
+        name=recipe.name,
+        architecture=architecture,
+        settings=settings,
+        task=recipe.task,
+        channels=network.channels,
+        conditioning_range=recipe.degradation.conditioning_range,
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
+        description=recipe.description,
+        recipe=recipe.name,
+        recipe_sha256=recipe.sha256,
+        training_data=recipe.training_data,
+        steps=steps,
+        package_version=__version__,
+        licence="BSD-3-Clause",
     )
-
-
-LOG = "log.jsonl"
+    zoo.save_weights(path, dict(tensors), card)
 
 
 @dataclass(frozen=True)
 class Check:
-    """The state of a run at a check. PSNRs in dB, `rate` the learning-rate factor, `validation` by level."""
+    """One line of the log. PSNRs in dB; `rate`: the learning-rate factor; `validation`: PSNR by sigma, scale, ..."""
 
     step: int
     seconds: float
@@ -115,32 +129,6 @@ class Check:
     event: str = ""
 
 
-class RunningMean:
-    """The mean of what steps say, which stays where they computed it: to read it is to wait for a GPU."""
-
-    SECONDS = 0.5
-
-    def __init__(self) -> None:
-        self.sum: Tensor | float = 0.0
-        self.count = 0
-        self.read, self.read_at = 0.0, float("-inf")
-
-    def add(self, value: Tensor) -> None:
-        """Count one more."""
-        self.sum = self.sum + value
-        self.count += 1
-
-    def value(self) -> float:
-        """The mean; 0 while there is nothing."""
-        if self.count:
-            self.read, self.read_at = float(self.sum) / self.count, time.monotonic()
-        return self.read
-
-    def recent(self) -> float:
-        """The mean, at most half a second old."""
-        return self.read if time.monotonic() < self.read_at + self.SECONDS else self.value()
-
-
 def append_check(folder: Path, check: Check) -> None:
     """Add one line to the log."""
     with (folder / LOG).open("a", encoding="utf-8") as log:
@@ -149,41 +137,33 @@ def append_check(folder: Path, check: Check) -> None:
 
 def truncate_log(folder: Path, step: int) -> None:
     """Drop the lines after `step`: a run resumed from an older checkpoint writes them again."""
-    path = folder / LOG
-    if path.exists():
-        kept = [line for line in path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), "utf-8")
+    kept = [check for check in read_log(folder) if check.step <= step]
+    (folder / LOG).write_text("".join(json.dumps(asdict(check)) + "\n" for check in kept), "utf-8")
 
 
 def read_log(folder: Path) -> list[Check]:
-    """All checks of a run, oldest first."""
+    """Return all checks of a run, oldest first."""
     path = folder / LOG
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     return [Check(**json.loads(line)) for line in lines]
 
 
 def draw_curves(folder: Path, title: str) -> None:
-    """Draw curves.png: validation PSNR by level, and the learning rate, over the steps."""
-    check_plots()
+    """Draw curves.png: validation PSNR and the learning rate over the steps."""
     from matplotlib.figure import Figure
 
     checks = read_log(folder)
-    if not checks:
-        return
     steps = [check.step for check in checks]
     figure = Figure(figsize=(8, 5), layout="constrained")
     psnr, rate = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    for level in checks[-1].validation:
-        values = [check.validation.get(level, float("nan")) for check in checks]
-        first = checks[0].validation.get(level, values[-1])
-        psnr.plot(steps, [value - values[-1] for value in values], label=f"{level}: {first:.2f} to {values[-1]:.2f} dB")
-    psnr.set_ylim(-1.0, 0.1)
-    psnr.set_ylabel("validation PSNR, dB below the last")
+    for name in checks[-1].validation:
+        values = [check.validation.get(name, float("nan")) for check in checks]
+        first = checks[0].validation.get(name, values[-1])
+        psnr.plot(steps, [value - values[-1] for value in values], label=f"{name}: {first:.2f} to {values[-1]:.2f} dB")
+    psnr.set(ylim=(-1.0, 0.1), ylabel="validation PSNR, dB below the last", title=title)
     psnr.legend(loc="lower right")
-    psnr.grid(alpha=0.3)
-    psnr.set_title(title)
     rate.plot(steps, [check.rate for check in checks], color="tab:gray")
-    rate.set_ylabel("rate")
-    rate.set_xlabel("step")
-    rate.grid(alpha=0.3)
-    figure.savefig(folder / "curves.png", dpi=120)
+    rate.set(ylabel="rate", xlabel="step")
+    for axes in (psnr, rate):
+        axes.grid(alpha=0.3)
+    figure.savefig(folder / CURVES, dpi=120)

@@ -1,4 +1,4 @@
-"""The initial dictionary of a patch model, learned from training patches."""
+"""The weights that a run begins from: a dictionary learned on training patches, or those of another model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,44 @@ from restorekit.train.recipe import DictionarySettings, Recipe
 
 LEAST_CONTRAST = 0.03
 """Root mean square contrast below which a patch teaches a dictionary nothing but noise."""
+LEAST_CHANGE = 0.03
+"""Dead blocks of trained networks were found to change their features by 1.5 % or less, all others by 10 % or more."""
+
+
+def initialise(
+    network: Reconstructor,
+    recipe: Recipe,
+    images: Sequence[Tensor],
+    probe: Callable[[], object],
+    say: Callable[[str], None],
+) -> None:
+    """Set the weights that `recipe` begins from: its warm start, or a dictionary learned on `images`, or neither.
+
+    `probe` runs the network on some images, to find the dead blocks of a warm start.
+
+    Raises:
+        TrainingError: the warm start does not fit the network, or the network has no dictionary.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    if recipe.warm_start:
+        source = zoo.load_model(zoo.find(recipe.warm_start)).network.to(next(network.parameters()).device)
+        if not network.load_compatible_weights(source):
+            raise TrainingError(f"warm start {recipe.warm_start} has settings that do not fit the recipe")
+        if dead := reinitialize_dead_blocks(network, probe, generator):
+            blocks = "1 residual block" if dead == 1 else f"{dead} residual blocks"
+            say(f"{blocks} of {recipe.warm_start} changed next to nothing: begun anew")
+    elif recipe.dictionary is not None:
+        if not isinstance(network, SparseCoding):
+            raise TrainingError(f"a network of {recipe.architecture} has no dictionary to learn at the start")
+        say("learning the initial dictionary")
+        sizes = network.settings.patch_size, network.settings.atoms
+        network.initialise(learn_dictionary(images, *sizes, recipe.dictionary, generator))
 
 
 def learn_dictionary(
     images: Sequence[Tensor], patch_size: int, atoms: int, settings: DictionarySettings, generator: torch.Generator
 ) -> Tensor:
-    """Min over D, a of 1/2 ||y - D a||^2 + sparsity ||a||_1 over centred patches y, ||d_j|| <= 1: [m, atoms].
+    """Minimise 1/2 ||y - D a||^2 + sparsity ||a||_1 over D and a, for centred patches y and ||d_j|| <= 1: [m, atoms].
 
     Source: Mairal, Bach, Ponce and Sapiro, Online Dictionary Learning for Sparse Coding (2009), as scikit-learn has it.
     """
@@ -44,31 +76,24 @@ def learn_dictionary(
         atoms, alpha=settings.sparsity, batch_size=256, max_iter=settings.passes, fit_algorithm="cd", random_state=0
     )
     with warnings.catch_warnings():
-        # A code that is not quite optimal is good enough for a dictionary that training changes anyway.
+        # Codes need not be optimal for a dictionary that training changes anyway.
         warnings.simplefilter("ignore", ConvergenceWarning)
         components: np.ndarray = learner.fit(patches.numpy()).components_
     return torch.from_numpy(components.T.astype(np.float32))
 
 
-LEAST_CHANGE = 0.03
-"""Lost blocks of trained networks were found to change their features by 1.5 % or less, all others by 10 % or more."""
-
-
 @torch.no_grad()
 def reinitialize_dead_blocks(network: nn.Module, restore: Callable[[], object], generator: torch.Generator) -> int:
-    """Let residual blocks h + f(h) begin anew for which ||f(h)|| < 0.03 ||h|| while `restore` runs `network`; how many.
+    """Reinitialise residual blocks h + f(h) with ||f(h)|| < 0.03 ||h|| while `restore` runs; return their number.
 
-    A convolution without biases in front of a relu can come to be negative nearly wherever there is a picture. Its
-    block then changes nothing to speak of. How often features are active is no measure: some are so seldom, and matter.
+    A convolution without biases in front of a relu can become negative nearly everywhere on natural images; its block
+    then changes next to nothing. The share of active features is no measure: some are rarely active, and matter.
     """
-    # Blocks that a shallower network did not have have yet to begin.
+    # A block that a shallower network did not have is still zero, and not dead.
     blocks = [
         module for module in network.modules() if isinstance(module, ResidualBlock) and module.second.weight.any()
     ]
-    if not blocks:
-        return 0
-    changes = dict.fromkeys(blocks, 0.0)
-    features = dict.fromkeys(blocks, 0.0)
+    changes, features = dict.fromkeys(blocks, 0.0), dict.fromkeys(blocks, 0.0)
 
     def measure(block: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         assert isinstance(block, ResidualBlock)
@@ -77,49 +102,12 @@ def reinitialize_dead_blocks(network: nn.Module, restore: Callable[[], object], 
 
     hooks = [block.register_forward_hook(measure) for block in blocks]
     try:
-        restore()
+        if blocks:
+            restore()
     finally:
         for hook in hooks:
             hook.remove()
-    lost = [block for block in blocks if changes[block] < LEAST_CHANGE**2 * features[block]]
-    for block in lost:
+    dead = [block for block in blocks if changes[block] < LEAST_CHANGE**2 * features[block]]
+    for block in dead:
         reinitialize(block, generator)
-    return len(lost)
-
-
-def initialise(
-    network: Reconstructor,
-    recipe: Recipe,
-    images: Sequence[Tensor],
-    probe: Callable[[], object],
-    say: Callable[[str], None],
-) -> None:
-    """Set the numbers that `recipe` begins from.
-
-    Args:
-        network: built by the recipe.
-        recipe: which names a warm start, or asks for a dictionary, or neither.
-        images: training images, which a dictionary is learned on.
-        probe: runs the network on some of them, which tells residual blocks that the warm start has lost.
-        say: is told what takes time, and what is found.
-
-    Raises:
-        TrainingError: the warm start does not fit the network, or the network has no dictionary.
-    """
-    generator = torch.Generator().manual_seed(recipe.seed)
-    if recipe.warm_start:
-        source = zoo.load_model(zoo.find(recipe.warm_start)).network.to(next(network.parameters()).device)
-        if not network.load_compatible_weights(source):
-            raise TrainingError(f"warm start {recipe.warm_start} has settings that do not fit the recipe")
-        revived = reinitialize_dead_blocks(network, probe, generator)
-        if revived:
-            blocks = "1 residual block" if revived == 1 else f"{revived} residual blocks"
-            say(f"{blocks} of {recipe.warm_start} changed next to nothing: begun anew")
-        return
-    if recipe.dictionary is None:
-        return
-    if not isinstance(network, SparseCoding):
-        raise TrainingError(f"a network of {recipe.architecture} has no dictionary to learn at the start")
-    say("learning the initial dictionary")
-    settings = network.settings
-    network.initialise(learn_dictionary(images, settings.patch_size, settings.atoms, recipe.dictionary, generator))
+    return len(dead)

@@ -1,14 +1,15 @@
-"""Muon: steps along the orthogonal matrix that is nearest to the gradient, for the kernels of convolutions."""
+"""One optimiser for all parameters: SOAP for dictionaries, Muon for kernels of convolutions, Adam for the others."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from restorekit.models import Reconstructor
 from restorekit.train.recipe import OptimiserSettings
@@ -16,19 +17,22 @@ from restorekit.train.recipe import OptimiserSettings
 ITERATIONS = 5
 COEFFICIENTS = 3.4445, -4.7750, 2.0315
 NEGLIGIBLE = 1e-12
-"""Steps along gradients of a smaller norm are shorter in proportion: those of a kernel that nothing needs die away."""
+"""Gradients of a smaller norm make steps that are shorter in proportion, so that kernels that nothing needs rest."""
+COVARIANCE_DECAY = 0.98
+REFRESH_STEPS = 10
+CONVOLUTION = 4
+"""The number of dimensions of a convolution's kernels."""
 
 
 def orthogonalised(gradients: Tensor) -> Tensor:
-    """U V^T of each gradient U S V^T, [..., outputs, inputs, height, width], about: singular values between 0.7 and
-    1.2, and its shape.
+    """Return about U V^T for each gradient U S V^T, [..., outputs, inputs, height, width], in the same shape.
 
-    X <- P X with P = a + b X X^T + c (X X^T)^2, begun at the gradient divided by its norm. A kernel with more outputs
-    than inputs gets longer steps, so that each output moves as far. The few directions that prevail in images then do
-    not hold back the others.
+    X <- P X with P = a + b X X^T + c (X X^T)^2, from the gradient divided by its norm; singular values end between 0.7
+    and 1.2. The few directions that prevail in images then do not hold back the others. A kernel with more outputs than
+    inputs gets longer steps, so that each output moves as far.
 
-    A kernel is far wider than it is high, so the small X X^T is what is followed, X X^T <- P X X^T P, and X is
-    multiplied by the product of all P once, at the end: the same but for rounding, in half the time or less.
+    A kernel is far wider than it is high, so the iteration follows the small X X^T <- P X X^T P, and multiplies X by
+    the product of all P once, at the end: the same but for rounding, in at most half the time.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024.
     """
@@ -50,34 +54,24 @@ def orthogonalised(gradients: Tensor) -> Tensor:
 
 
 class SOAP(torch.optim.Optimizer):
-    """For a matrix with gradient G: L <- b L + (1 - b) G G^T, R <- b R + (1 - b) G^T G, with eigenvectors Q_L, Q_R;
-    Adam's second moment is kept for Q_L^T G Q_R, its step taken there and turned back. Other tensors get plain Adam.
+    """Adam, in the eigenbases of the gradients' covariances for groups with `matrices`.
 
-    The dictionaries of a sparse coder are few, small and badly conditioned, where a full preconditioner is cheap and
-    worth more than twice the steps. The bases are refreshed every `REFRESH_STEPS` steps by one of orthogonal iteration.
-    Groups with `kernels` hold kernels of convolutions, too large for that, which go along their orthogonalised momentum
-    instead (`muon`). Groups with neither are left to Adam.
+    For a matrix with gradient G: L <- b L + (1 - b) G G^T, R <- b R + (1 - b) G^T G, with eigenvectors Q_L, Q_R. Adam's
+    second moment is that of Q_L^T G Q_R; its step is taken there and turned back. Every `REFRESH_STEPS` steps one step
+    of orthogonal iteration refreshes the bases. The dictionaries of a sparse coder are few, small and badly
+    conditioned: a full preconditioner is cheap there, and worth more than twice the steps. Kernels of convolutions, in
+    groups with `kernels`, are too large for that, and follow their orthogonalised momentum (Muon).
 
     Source: Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam (2024).
     """
-
-    COVARIANCE_DECAY = 0.98
-    REFRESH_STEPS = 10
 
     def __init__(self, groups: Iterable[dict[str, Any]], betas: tuple[float, float], epsilon: float) -> None:
         defaults = {"lr": 0.0, "betas": betas, "eps": epsilon, "matrices": False, "kernels": False}
         super().__init__(groups, defaults)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-
+    @override
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step; parameters without a gradient stay."""
-        loss = None if closure is None else closure()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # No step here evaluates a closure.
         for group in self.param_groups:
             moved = [(parameter, parameter.grad) for parameter in group["params"] if parameter.grad is not None]
             if group["kernels"]:
@@ -85,10 +79,9 @@ class SOAP(torch.optim.Optimizer):
                 continue
             for parameter, gradient in moved:
                 self._update(parameter, gradient, group)
-        return loss
 
     def _update_kernels(self, moved: Sequence[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
-        """All of a shape at once: a GPU takes as long to begin a product of small matrices as to compute it."""
+        # All of a shape at once: a GPU takes as long to begin a product of small matrices as to compute it.
         alike: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for kernel, gradient in moved:
             if not self.state[kernel]:
@@ -128,34 +121,27 @@ class SOAP(torch.optim.Optimizer):
         change = mean / (1 - beta1**age) / scale
         if group["matrices"]:
             change = left @ change @ right.T
-            self._track(state, gradient, refresh=age % self.REFRESH_STEPS == 0)
+            state["rows"].lerp_(gradient @ gradient.T, 1 - COVARIANCE_DECAY)
+            state["columns"].lerp_(gradient.T @ gradient, 1 - COVARIANCE_DECAY)
+            if age % REFRESH_STEPS == 0:
+                for side in ("rows", "columns"):
+                    state[f"{side}_basis"] = torch.linalg.qr(state[side] @ state[f"{side}_basis"])[0]
         parameter.add_(change, alpha=-group["lr"])
-
-    def _track(self, state: dict[str, Tensor], gradient: Tensor, refresh: bool) -> None:
-        state["rows"].lerp_(gradient @ gradient.T, 1 - self.COVARIANCE_DECAY)
-        state["columns"].lerp_(gradient.T @ gradient, 1 - self.COVARIANCE_DECAY)
-        if refresh:
-            for side in ("rows", "columns"):
-                state[f"{side}_basis"] = torch.linalg.qr(state[side] @ state[f"{side}_basis"])[0]
 
 
 def rate_factor(step: int, settings: OptimiserSettings) -> float:
-    """min(1, (t + 1) / warmup) * (1 + cos(pi t / T)) / 2 for step t of T; multiplies every learning rate."""
+    """Return min(1, (t + 1) / warmup) (1 + cos(pi t / T)) / 2 for step t of T; it multiplies every learning rate."""
     warm = min(1.0, (step + 1) / max(1, settings.warmup))
     return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / settings.steps)))
 
 
 def average_decay(step: int, settings: OptimiserSettings) -> float:
-    """Decay of the weight average: short at first, so that the average does not remember the start."""
+    """Return the decay of the weight average: less at first, so that the average does not remember the start."""
     return min(settings.average_decay, (1 + step) / (10 + step))
 
 
-CONVOLUTION = 4
-"""The dimensions of a convolution's kernels, which get the rate of matrices, but no preconditioner."""
-
-
 def make_optimiser(network: Reconstructor, settings: OptimiserSettings) -> SOAP:
-    """Groups of parameters with their `rate`: dictionaries, kernels, all others, and those with rates of their own."""
+    """Group the parameters, each group with its `rate`: matrices, kernels, others, and those with their own rates."""
     named = dict(network.named_parameters())
     own = [{"params": [named.pop(name)], "rate": rate} for name, rate in network.rates.items()]
     matrices = [named.pop(name) for name in network.matrices]
@@ -170,7 +156,7 @@ def make_optimiser(network: Reconstructor, settings: OptimiserSettings) -> SOAP:
 
 
 def optimiser_state(network: Reconstructor, optimiser: SOAP) -> dict[str, Tensor]:
-    """A copy of all moments, as `parameter/entry`."""
+    """Return a copy of all moments, as `parameter/entry`."""
     return {
         f"{name}/{entry}": tensor.clone()
         for name, parameter in network.named_parameters()
@@ -179,10 +165,10 @@ def optimiser_state(network: Reconstructor, optimiser: SOAP) -> dict[str, Tensor
 
 
 def restore_state(network: Reconstructor, optimiser: SOAP, state: Mapping[str, Tensor]) -> None:
-    """Put back what `optimiser_state` gave."""
+    """Put back the moments that `optimiser_state` returned."""
     parameters = dict(network.named_parameters())
     for key, tensor in state.items():
         name, _, entry = key.rpartition("/")
         parameter = parameters[name]
-        # A step count stays where the optimiser made it: on the CPU.
+        # Step counts stay on the CPU, where the optimiser made them.
         optimiser.state[parameter][entry] = tensor if tensor.ndim == 0 else tensor.to(parameter.device)

@@ -1,4 +1,4 @@
-"""One process or several: what `torchrun` started is found in the environment, and a single process needs nothing."""
+"""The surroundings of a run: processes that `torchrun` started, signals, and what makes steps fast."""
 
 from __future__ import annotations
 
@@ -10,86 +10,76 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from restorekit.errors import TrainingError
 
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among `size` processes, `rank` from 0; rank 0 writes all files."""
+    """This process's place among `size` processes, `rank` from 0; SIGINT and SIGTERM set `stop`."""
 
     rank: int
     size: int
     device: torch.device
+    stop: threading.Event
 
     @property
     def leads(self) -> bool:
-        """Whether this process is the one that validates and writes."""
+        """Whether this is the process that validates and writes."""
         return self.rank == 0
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process; all processes must ask together."""
+    def greatest(self, value: float) -> float:
+        """Return the greatest value of all processes, which must ask together."""
         if self.size == 1:
-            return flag
-        raised = torch.tensor([float(flag)], device=self.device)
-        dist.all_reduce(raised, dist.ReduceOp.MAX)
-        return bool(raised.item())
-
-    def from_lead(self, tensor: Tensor) -> Tensor:
-        """The lead's value of `tensor`, in every process."""
-        if self.size > 1:
-            dist.broadcast(tensor, 0)
-        return tensor
+            return value
+        shared = torch.tensor([value], device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return shared.item()
 
 
 @contextmanager
-def world_of(device: torch.device) -> Iterator[World]:
-    """Join the processes that `torchrun` started (WORLD_SIZE, RANK, LOCAL_RANK), or be alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield World(0, 1, device)
-        return
-    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
-    if device.type == "cuda":
-        if local_rank >= torch.cuda.device_count():
-            raise TrainingError(f"process {local_rank} of this machine has no GPU: {torch.cuda.device_count()} found")
-        device = torch.device("cuda", local_rank)
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+def join_world(device: torch.device) -> Iterator[World]:
+    """Join the processes that `torchrun` started (WORLD_SIZE, RANK, LOCAL_RANK), or be alone.
+
+    Meanwhile signals end no process, and a GPU takes the fastest way to convolve, as all crops are of one size.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), 0
+    if size > 1:
+        rank, device = int(os.environ["RANK"]), _own_device(device, int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    stop, benchmark = threading.Event(), torch.backends.cudnn.benchmark
+    is_main = threading.current_thread() is threading.main_thread()  # Only this thread may handle signals.
+    signals = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    handlers = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    torch.backends.cudnn.benchmark = True
     try:
-        yield World(rank, size, device)
-        # A process that leaves while the lead still writes takes the others' connections down with it.
-        dist.barrier()
+        yield World(rank, size, device, stop)
+        if size > 1:
+            # A process that leaves while the lead still writes takes the others' connections down with it.
+            dist.barrier()
     finally:
-        dist.destroy_process_group()
+        torch.backends.cudnn.benchmark = benchmark
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if size > 1:
+            dist.destroy_process_group()
 
 
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; outside the main thread, where signals do not arrive, nothing sets it."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+def _own_device(device: torch.device, local_rank: int) -> torch.device:
+    if device.type != "cuda":
+        return device
+    if local_rank >= torch.cuda.device_count():
+        raise TrainingError(f"process {local_rank} of this machine has no GPU: {torch.cuda.device_count()} found")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
 
 
 def compile_module(module: nn.Module, device: torch.device) -> bool:
-    """Compile `module` in place, and say whether it was: on a CPU that needs a C++ compiler, on a GPU Triton."""
+    """Compile `module` in place and return True, or False without Triton for a GPU or a C++ compiler for a CPU."""
     if device.type == "cuda":
         able = importlib.util.find_spec("triton") is not None
     else:
@@ -97,14 +87,3 @@ def compile_module(module: nn.Module, device: torch.device) -> bool:
     if able:
         module.compile()
     return able
-
-
-@contextmanager
-def fastest_convolutions() -> Iterator[None]:
-    """All crops are of one size: on a GPU it is tried once which way to convolve them takes the least time."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before

@@ -5,167 +5,175 @@ from __future__ import annotations
 import hashlib
 import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from types import GenericAlias
+from typing import Annotated, Any, Literal
 
-import torch
+from annotated_types import Ge, Gt, Interval, MinLen
 
 from restorekit.errors import TrainingError, UsageError
+from restorekit.settings import Settings, read_settings
 from restorekit.tasks import training_sections
-from restorekit.tasks.base import TrainingSection as Degradation
+from restorekit.tasks.base import FULL_SCALE, TrainingSection
 
-LOGARITHMIC = "logarithmic"
-LOSSES = ("squared", LOGARITHMIC)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+RECIPES = resources.files("restorekit.train") / "recipes"
+IN_255THS = ("knots", "first")
+"""The settings of networks that recipes have on the 0..255 scale."""
+
+Count = Annotated[int, Gt(0)]
+Rate = Annotated[float, Ge(0)]
+Decay = Annotated[float, Interval(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Settings):
     """Crops of `crop` pixels, `batch` at a time; every `validation_every`-th image is kept for validation.
 
-    `strides` are the strides of the patch grid to train with, taken in turn, one a step. `margin`: pixels along the
-    border of crops that do not count where operators take crops to be periodic. Each crop is of a picture scaled by a
-    factor drawn between `shrink` and `enlarge`: what is made smaller is sharper, what is made larger softer than it
-    was.
+    `strides` are the strides of the patch grid to train with, one a step, in turn. `margin`: how many pixels along the
+    border of crops do not count, where operators take crops to be periodic. Each crop is of a picture scaled by a
+    factor drawn between `shrink` and `enlarge`: a smaller picture is sharper, a larger one softer than the original.
     """
 
-    crop: int
-    batch: int
-    strides: tuple[int, ...]
-    validation_every: int
-    validation_crop: int
-    margin: int = 0
-    shrink: float = 1.0
-    enlarge: float = 1.0
+    crop: Count
+    batch: Count
+    strides: Annotated[tuple[Count, ...], MinLen(1)]
+    validation_every: Annotated[int, Ge(2)]
+    validation_crop: Count
+    margin: Annotated[int, Ge(0)] = 0
+    shrink: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    enlarge: Annotated[float, Interval(ge=1, lt=math.inf)] = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if no pixel counts."""
+        if 2 * self.margin >= min(self.crop, self.validation_crop):
+            raise ValueError(f"margin {self.margin} leaves nothing of a crop")
 
 
 @dataclass(frozen=True)
-class DictionarySettings:
+class DictionarySettings(Settings):
     """The initial dictionary: mini-batch dictionary learning on `patches` centred patches, `passes` times over."""
 
-    patches: int
-    passes: int
-    sparsity: float
+    patches: Count
+    passes: Count
+    sparsity: Annotated[float, Gt(0)]
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
-    """SOAP for `steps` steps: linear warm-up, cosine decay to zero, and an exponential average of the weights.
+class OptimiserSettings(Settings):
+    """`steps` steps: linear warm-up, cosine decay to zero, and an exponential average of the weights.
 
     `matrix_rate` is for dictionaries and kernels of convolutions, `scalar_rate` for thresholds, momenta and gains.
-    `precision` is that of convolutions and products of matrices, one of `PRECISIONS`; the weights, their average and
-    their optimiser have single precision always.
+    `precision` is that of convolutions and products of matrices; weights, average and moments are always float32.
     """
 
-    steps: int
-    matrix_rate: float
-    scalar_rate: float
-    warmup: int
-    betas: tuple[float, float]
-    epsilon: float
-    average_decay: float
-    precision: str = "float32"
+    steps: Count
+    matrix_rate: Rate
+    scalar_rate: Rate
+    warmup: Annotated[int, Ge(0)]
+    betas: tuple[Decay, Decay]
+    epsilon: Annotated[float, Gt(0)]
+    average_decay: Decay
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True)
-class SafetySettings:
+class SafetySettings(Settings):
     """Every `check_every` steps: validate, write a checkpoint, and backtrack if training lost `drop` dB.
 
     Backtracking returns to the last good weights and multiplies the rate by `slow_down` (Lecouat, Ponce and Mairal,
     Fully Trainable and Interpretable Non-Local Sparse Models, appendix A).
     """
 
-    check_every: int
-    drop: float
-    slow_down: float
+    check_every: Count
+    drop: Annotated[float, Ge(0)]
+    slow_down: Annotated[float, Interval(gt=0, le=1)]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One training run. `sha256` is the hash of the TOML text, behind that of the recipe it is based on.
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings(Settings):
+    """The part of a recipe that all tasks share.
 
-    A network begins from the numbers of the model `warm_start`, or from a dictionary that is learned on the training
-    images, or, where there is neither, from the initial values that its architecture has. `loss` is one of `LOSSES`,
-    see `train.objective`.
+    A network begins from the weights of the model `warm_start`; without one, from a dictionary that is learned on the
+    training images; without that, from the initial values of its architecture. `loss`: see `train.objective`.
     """
 
-    name: str
+    name: Annotated[str, MinLen(1)]
     task: str
     description: str
     training_data: str
     seed: int
-    warm_start: str
+    warm_start: str = ""
     architecture: str
     settings: Mapping[str, object]
     data: DataSettings
-    degradation: Degradation
     optimiser: OptimiserSettings
     safety: SafetySettings
-    sha256: str
     dictionary: DictionarySettings | None = None
-    loss: str = LOSSES[0]
+    loss: Literal["squared", "logarithmic"] = "squared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(CommonSettings):
+    """One training run. `sha256` is the hash of its TOML text, of that of its base and of the overrides."""
+
+    degradation: TrainingSection
+    sha256: str
 
 
 def recipe_names() -> list[str]:
-    """The recipes in the package."""
-    folder = resources.files("restorekit.train") / "recipes"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    """Return the names of the recipes in the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in RECIPES.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_recipe(name_or_path: str) -> Recipe:
-    """A recipe of the package by its name, or any TOML file by its path.
+def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe of the package by its name, or any TOML file by its path.
 
-    A recipe with the key `base` differs from the recipe of that name or path in the keys that it has itself, also
+    A recipe with the key `base` has all keys of the recipe of that name or path that it does not have itself, also
     within tables; a path is relative to its own folder.
 
+    Args:
+        name_or_path: which recipe.
+        overrides: such as "optimiser.steps=2000"; the value is TOML, or text if it is not. The last of a key counts.
+
     Raises:
-        UsageError: there is no such recipe.
-        TrainingError: it is not TOML, or a setting is missing, unknown or of the wrong type; or so with its base.
+        UsageError: there is no such recipe, or an override is not KEY=VALUE.
+        TrainingError: it is not TOML, or a key is missing, unknown or has a value that makes no sense.
     """
+    where = f"recipe {name_or_path}"
     text, folder = _read(name_or_path, Path())
     try:
         table = tomllib.loads(text)
         if "base" in table:
-            base = _read(_base_of(table), folder)[0]
-            table = _merged(_whole(tomllib.loads(base)), table)
-            text = base + text
-        return _recipe(table, hashlib.sha256(text.encode()).hexdigest())
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"recipe {name_or_path} cannot be read: {error}") from error
+            name = table.pop("base")
+            if not isinstance(name, str) or "name" not in table:
+                raise ValueError("base must be the name or path of a recipe, beside a name of its own")
+            base_text = _read(name, folder)[0]
+            base = tomllib.loads(base_text)
+            if "base" in base:
+                raise ValueError(f"its base, {base.get('name')}, has a base itself; name one without")
+            table, text = _merged(base, table), base_text + text
+        for override in overrides:
+            _set(table, override)
+    except ValueError as error:  # Errors of TOML are some.
+        raise TrainingError(f"{where} cannot be read: {error}") from error
+    text += "".join(f"\n--set {override}" for override in overrides)
+    return _recipe(table, where, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _read(name_or_path: str, folder: Path) -> tuple[str, Path]:
-    """The text of a recipe, and the folder that paths in it are relative to."""
+    """Return the text of a recipe, and the folder that paths in it are relative to."""
     if name_or_path in recipe_names():
-        entry = resources.files("restorekit.train") / "recipes" / f"{name_or_path}.toml"
-        return entry.read_text("utf-8"), Path()
+        return (RECIPES / f"{name_or_path}.toml").read_text("utf-8"), Path()
     path = folder / name_or_path
     if name_or_path.endswith(".toml") and path.is_file():
         return path.read_text("utf-8"), path.parent
     raise UsageError(f"no recipe {name_or_path!r}: give the path of a TOML file or one of {', '.join(recipe_names())}")
 
 
-def _base_of(table: dict[str, Any]) -> str:
-    """Takes `base` out of a recipe, which needs a name of its own, for its weights are others."""
-    base = table.pop("base")
-    if not isinstance(base, str) or "name" not in table:
-        raise ValueError("base must be the name or path of a recipe, beside a name of its own")
-    return base
-
-
-def _whole(base: dict[str, Any]) -> dict[str, Any]:
-    """One level of bases is enough, and leaves at most two files to read."""
-    if "base" in base:
-        raise ValueError(f"its base, {base.get('name')}, has a base itself; name one that has not")
-    return base
-
-
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of `own` in the place of those of `base`; tables of both, key by key."""
     merged = {**base, **own}
     for name in base.keys() & own.keys():
         if isinstance(base[name], dict) and isinstance(own[name], dict):
@@ -173,57 +181,42 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _recipe(table: dict[str, Any], sha256: str) -> Recipe:
-    settings = _in_units(table.pop("settings"))
-    sections: dict[str, object] = {
-        "data": _section(DataSettings, table.pop("data")),
-        "degradation": _degradation(table),
-        "optimiser": _section(OptimiserSettings, table.pop("optimiser")),
-        "safety": _section(SafetySettings, table.pop("safety")),
-    }
-    if "dictionary" in table:
-        sections["dictionary"] = _section(DictionarySettings, table.pop("dictionary"))
-    everything = {"warm_start": "", **table, **sections, "settings": MappingProxyType(settings), "sha256": sha256}
-    recipe = _section(Recipe, everything)
-    if recipe.loss not in LOSSES:
-        raise ValueError(f"loss {recipe.loss!r}: use one of {', '.join(LOSSES)}")
-    if recipe.optimiser.precision not in PRECISIONS:
-        raise ValueError(f"precision {recipe.optimiser.precision!r}: use one of {', '.join(PRECISIONS)}")
-    if not 0 < recipe.data.shrink <= 1:
-        raise ValueError(f"shrink {recipe.data.shrink}: use a factor above 0, at most 1")
-    if not 1 <= recipe.data.enlarge < math.inf:
-        raise ValueError(f"enlarge {recipe.data.enlarge}: use a finite factor of at least 1")
-    return recipe
+def _set(table: dict[str, Any], override: str) -> None:
+    key, equals, value = (part.strip() for part in override.partition("="))
+    *path, name = key.split(".")
+    if not equals or not name:
+        raise UsageError(f"{override!r} sets nothing: write KEY=VALUE, such as optimiser.steps=2000")
+    for part in path:
+        if not isinstance(table.get(part), dict):
+            raise ValueError(f"it has no table {part} to set {key} in")
+        table = table[part]
+    try:
+        table[name] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[name] = value
 
 
-def _in_units(settings: Mapping[str, Any]) -> dict[str, object]:
-    """Settings as networks take them, with levels on the scale 0..1; so too within other settings."""
-    converted: dict[str, object] = {}
-    for name, value in settings.items():
-        if name == "knots":
-            converted[name] = [level / 255.0 for level in value]
-        elif name == "first":
-            converted[name] = value / 255.0
-        else:
-            converted[name] = _in_units(value) if isinstance(value, dict) else value
-    return converted
-
-
-def _degradation(table: dict[str, Any]) -> Degradation:
-    given = [name for name in training_sections() if name in table]
+def _recipe(table: dict[str, Any], where: str, sha256: str) -> Recipe:
+    sections = training_sections()
+    given = [name for name in sections if name in table]
     if len(given) != 1:
-        raise ValueError(
-            f"one of the sections {', '.join(training_sections())} is needed, not {', '.join(given) or 'none'}"
+        raise TrainingError(
+            f"{where} needs one of the sections {', '.join(sections)}, not {' and '.join(given) or 'none'}"
         )
-    return _section(training_sections()[given[0]], table.pop(given[0]))
+    (section,) = given
+    # Read as a dictionary, so that messages name the section.
+    kind: Any = GenericAlias(dict, (str, sections[section]))
+    degradation = read_settings(kind, {section: table.pop(section)}, where, TrainingError)[section]
+    if "settings" in table:
+        table["settings"] = _in_units(table["settings"])
+    common = read_settings(CommonSettings, table, where, TrainingError)
+    return Recipe(**vars(common), degradation=degradation, sha256=sha256)
 
 
-_Section = TypeVar("_Section")
-
-
-def _section(kind: type[_Section], table: Mapping[str, Any]) -> _Section:
-    known = fields(kind)  # type: ignore[arg-type]
-    missing = {field.name for field in known if field.default is MISSING} - set(table)
-    if odd := sorted(missing | set(table) - {field.name for field in known}):
-        raise ValueError(f"{kind.__name__} at odds in {', '.join(odd)}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()})
+def _in_units(value: Any, scaled: bool = False) -> Any:
+    """Return settings as networks take them, with sigmas on the scale 0..1, also those within other settings."""
+    if isinstance(value, dict):
+        return {name: _in_units(inner, name in IN_255THS) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_units(inner, scaled) for inner in value]
+    return value / FULL_SCALE if scaled and isinstance(value, (int, float)) else value

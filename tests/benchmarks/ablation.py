@@ -19,7 +19,7 @@ from types import MappingProxyType
 import torch
 
 from restorekit.train import Recipe, load_recipe
-from restorekit.train.degradation import LEVELS, NoiseSettings
+from restorekit.train.degradation import FULL_SCALE, NoiseSettings
 from tests.benchmarks.conditions import SPARSE_CODING
 from tests.benchmarks.runs import print_rows, shortened, train, write_rows
 
@@ -41,7 +41,7 @@ VARIANTS: Mapping[str, Variant] = {
     "CSR": Variant({**PLAIN, "prior": "centralised"}),
     "GroupSC + Var": Variant({"gains": False}),
     "GroupSC + Var, gains": Variant({}),
-    "GroupSC + Var, one knot": Variant({"gains": False, "knots": [25 / LEVELS]}),
+    "GroupSC + Var, one knot": Variant({"gains": False, "knots": [25 / FULL_SCALE]}),
     **{f"GroupSC + Var, sigma {sigma} alone": Variant({"gains": False}, sigma) for sigma in (5, 15, 25, 50)},
     "SC + Var": Variant({"prior": "sparse", "peers": 0, "gains": False}),
     "SC, gains": Variant({"prior": "sparse", "refresh": [], "peers": 0, "feedback": False}),

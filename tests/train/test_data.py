@@ -1,13 +1,25 @@
+"""Training data: what is read from a folder, and the batches that are drawn from it."""
+
+import multiprocessing
+import os
+import signal
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from restorekit.errors import DatasetError
+from restorekit import train
+from restorekit.errors import DatasetError, TrainingError
 from restorekit.image import Metadata, Picture, read_picture, write_picture
-from restorekit.physics.jpeg import rgb_to_ycbcr
-from restorekit.train.data import load_split, random_crops
+from restorekit.models import Measurement, build
+from restorekit.physics.jpeg import error_level, rgb_to_ycbcr
+from restorekit.train import data
+from restorekit.train.data import Batches, Split, draw_batch, load_split, random_crops, step_generator
+
+NOISE = "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n"
+CPU = torch.device("cpu")
 
 
 def test_training_and_validation_share_no_image(photographs: Path) -> None:
@@ -17,7 +29,7 @@ def test_training_and_validation_share_no_image(photographs: Path) -> None:
         assert not any(torch.equal(image, other) for other in split.training)
 
 
-def test_crops_are_pieces_of_the_images_turned_or_flipped() -> None:
+def test_crops_are_pieces_of_the_images_rotated_or_flipped() -> None:
     image = torch.arange(20 * 20, dtype=torch.uint8).reshape(1, 20, 20)
     crops = random_crops([image], 20, 64, torch.Generator().manual_seed(0)) * 255
     ways = {tuple(crop.round().int().flatten().tolist()) for crop in crops}
@@ -30,8 +42,8 @@ def test_crops_are_pieces_of_the_images_turned_or_flipped() -> None:
     assert ways == expected
 
 
-def test_crops_of_pictures_made_smaller_hold_more_of_them() -> None:
-    """A ramp of one grey level a pixel becomes one of up to two levels a pixel, whatever the turn."""
+def test_crops_of_a_shrunk_picture_hold_more_of_it() -> None:
+    """A ramp of one grey value a pixel becomes one of up to two grey values a pixel, whatever the rotation."""
     ramp = torch.arange(80, dtype=torch.uint8).expand(1, 80, 80).contiguous()
     crops = random_crops([ramp], 30, 64, torch.Generator().manual_seed(0), shrink=0.5) * 255
     assert crops.shape == (64, 1, 30, 30)
@@ -41,7 +53,7 @@ def test_crops_of_pictures_made_smaller_hold_more_of_them() -> None:
     assert 1.8 < slopes.max() <= 2.1
 
 
-def test_crops_of_pictures_made_larger_hold_less_of_them() -> None:
+def test_crops_of_an_enlarged_picture_hold_less_of_it() -> None:
     ramp = torch.arange(80, dtype=torch.uint8).expand(1, 80, 80).contiguous()
     crops = random_crops([ramp], 30, 64, torch.Generator().manual_seed(0), shrink=0.5, enlarge=2.0) * 255
     middle = crops[..., 5:25, 5:25]
@@ -50,13 +62,13 @@ def test_crops_of_pictures_made_larger_hold_less_of_them() -> None:
     assert 1.6 < slopes.max() <= 2.1
 
 
-def test_no_picture_is_made_too_small_for_a_crop() -> None:
+def test_no_picture_is_shrunk_below_the_size_of_a_crop() -> None:
     picture = torch.full((1, 31, 50), 40, dtype=torch.uint8)
     crops = random_crops([picture], 30, 8, torch.Generator().manual_seed(0), shrink=0.1)
     torch.testing.assert_close(crops, torch.full((8, 1, 30, 30), 40 / 255))
 
 
-def test_colour_teaches_a_grey_model_but_grey_no_colour_model(tmp_path: Path) -> None:
+def test_colour_pictures_train_a_grey_model_but_grey_ones_no_colour_model(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     for index in range(2):
         write_picture(tmp_path / f"{index}.png", Picture(pixels, Metadata("png")), overwrite=False)
@@ -68,8 +80,8 @@ def test_colour_teaches_a_grey_model_but_grey_no_colour_model(tmp_path: Path) ->
         load_split(tmp_path, channels=3, least_size=17, validation_every=2)
 
 
-def test_chroma_is_that_of_the_colour_pictures_to_train_on(tmp_path: Path) -> None:
-    """Blocks of 4x4 equal pixels keep their Cb and Cr; small and grey pictures and those to validate give none."""
+def test_chroma_comes_from_the_colour_pictures_for_training(tmp_path: Path) -> None:
+    """Blocks of 4x4 equal pixels keep their Cb and Cr; small and grey pictures and those for validation give none."""
     rng = np.random.default_rng(0)
     for index in range(3):
         pixels = rng.integers(0, 256, (20, 22, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
@@ -85,7 +97,7 @@ def test_chroma_is_that_of_the_colour_pictures_to_train_on(tmp_path: Path) -> No
     assert not load_split(tmp_path, channels=1, least_size=17, validation_every=2).chroma
 
 
-def test_without_colour_there_is_no_chroma_to_learn(photographs: Path) -> None:
+def test_chroma_needs_colour_pictures(photographs: Path) -> None:
     with pytest.raises(DatasetError, match="no colour pictures"):
         load_split(photographs, channels=1, least_size=17, validation_every=4, chroma=True)
 
@@ -104,3 +116,117 @@ def test_an_unreadable_picture_is_named(photographs: Path) -> None:
     (photographs / "bad.png").write_bytes(b"not a picture")
     with pytest.raises(DatasetError, match=r"bad\.png"):
         load_split(photographs, channels=1, least_size=17, validation_every=4)
+
+
+def test_a_share_of_the_steps_sees_chroma_with_the_error_of_chroma(recipe_file: Path) -> None:
+    """Luma is dark here, and chroma bright."""
+    jpeg = "[jpeg]\nlow = 20\nhigh = 21\nchroma = 0.25\n"
+    recipe_file.write_text(recipe_file.read_text().replace(NOISE, jpeg))
+    recipe = train.load_recipe(str(recipe_file))
+    assert recipe.degradation.needs_chroma
+    dark, bright = torch.full((1, 24, 24), 20, dtype=torch.uint8), torch.full((1, 20, 20), 200, dtype=torch.uint8)
+    sources = recipe.degradation.sources(Split([dark], [dark], [bright]))
+    generator = torch.Generator().manual_seed(0)
+    seen = []
+    for _ in range(400):
+        clean, measurement = draw_batch(sources, recipe, generator)
+        chroma = bool((clean > 0.5).all())
+        assert chroma or bool((clean < 0.5).all())
+        errors = torch.tensor([error_level(quality, chroma=chroma) for quality in (20, 21)])
+        assert bool(torch.isin(measurement.conditioning, errors).all())
+        seen.append(chroma)
+    assert 0.2 < sum(seen) / len(seen) < 0.3
+
+
+def test_with_one_source_no_random_number_chooses_between_sources(recipe_file: Path) -> None:
+    recipe = train.load_recipe(str(recipe_file))
+    image = torch.arange(24 * 24).remainder(256).to(torch.uint8).reshape(1, 24, 24)
+    sources = recipe.degradation.sources(Split([image], [image]))
+    assert not recipe.degradation.needs_chroma
+    assert [source.share for source in sources] == [1.0]
+    one, other = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    clean, measurement = draw_batch(sources, recipe, one)
+    expected = random_crops([image], 17, 2, other)
+    torch.testing.assert_close(clean, expected)
+    torch.testing.assert_close(measurement.x0, recipe.degradation.draw(expected, other).x0)
+    assert torch.equal(one.get_state(), other.get_state())
+
+
+def batches_of(name: str, rank: int = 0) -> Batches:
+    recipe = train.load_recipe(name)
+    channels = build(recipe.architecture, recipe.settings).channels
+    generator = torch.Generator().manual_seed(0)
+
+    def pictures(channels: int) -> list[torch.Tensor]:
+        return [torch.randint(256, (channels, 192, 200), dtype=torch.uint8, generator=generator) for _ in range(2)]
+
+    return Batches(recipe, Split(pictures(channels), [], pictures(1)), rank)
+
+
+def tensors(measurement: Measurement) -> list[torch.Tensor]:
+    found = vars(measurement).values()
+    return [value for value in found if isinstance(value, torch.Tensor)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "denoise-gray-sc",
+        "demosaic-color-unet",
+        "deblock-gray-unet",
+        "deblur-color-admm",
+        "cs-mri-sc",
+        "superres-color-enlarger",
+    ],
+)
+def test_every_degradation_can_be_drawn_in_another_process(name: str) -> None:
+    drawn = batches_of(name)
+    clean, measurement = drawn[3]
+    with closing(drawn.from_step(3, 1, CPU)) as batches_elsewhere:
+        elsewhere, same = next(batches_elsewhere)
+    assert torch.equal(clean, elsewhere)
+    assert len(tensors(measurement)) >= 2
+    for ours, theirs in zip(tensors(measurement), tensors(same), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_an_error_in_another_process_is_raised_here_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*_: object) -> None:
+        raise DatasetError("nothing to draw from")
+
+    monkeypatch.setattr(data, "draw_batch", draw)
+    for workers in (0, 1):
+        with pytest.raises(DatasetError, match=r"^nothing to draw from$"):
+            next(batches_of("denoise-gray-sc").from_step(0, workers, CPU))
+        assert not multiprocessing.active_children()
+
+
+def test_a_killed_process_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "draw_batch", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(TrainingError, match=r"killed or got stuck.*fewer --workers"):
+        next(batches_of("denoise-gray-sc").from_step(0, 1, CPU))
+
+
+def test_systems_that_cannot_copy_processes_draw_batches_in_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    drawn = batches_of("denoise-gray-sc")
+    assert data._default_workers(torch.device("cuda")) == 0
+    assert torch.equal(next(drawn.from_step(3, None, CPU))[0], drawn[3][0])
+    with pytest.raises(TrainingError, match="use --workers 0"):
+        next(drawn.from_step(3, 2, CPU))
+
+
+def test_a_gpu_gets_a_worker_for_each_other_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
+    assert data._default_workers(torch.device("cuda")) == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert data._default_workers(torch.device("cuda")) == 2
+    assert data._default_workers(CPU) == 0
+
+
+def test_steps_processes_and_purposes_have_random_numbers_of_their_own() -> None:
+    recipe = train.load_recipe("denoise-gray-sc")
+    keys = [(rank, step, purpose) for rank in (0, 1) for step in (0, 1) for purpose in (0, 1)]
+    drawn = {float(torch.rand((), generator=step_generator(recipe, *key))) for key in keys}
+    assert len(drawn) == len(keys)
+    assert drawn == {float(torch.rand((), generator=step_generator(recipe, *key))) for key in keys}

@@ -4,7 +4,7 @@ import torch
 
 from restorekit.image import recompress
 from restorekit.physics.jpeg import error_level, standard_table
-from restorekit.train.degradation import JpegSettings, MosaicSettings, NoiseSettings, random_levels
+from restorekit.train.degradation import JpegSettings, MosaicSettings, NoiseSettings, random_sigmas
 
 
 def crops(channels: int) -> torch.Tensor:
@@ -24,12 +24,12 @@ def test_noise_has_the_level_it_is_said_to_have() -> None:
         found = (observed.x0 - clean).std((1, 2, 3))
         assert torch.allclose(found, observed.conditioning, rtol=0.02)
         assert observed.mask is None
-    assert torch.equal(noise.at(clean, 25, seeded()).level, torch.full((3,), 25 / 255))
+    assert torch.equal(noise.at(clean, 25, seeded()).conditioning, torch.full((3,), 25 / 255))
 
 
 def test_levels_stay_in_their_range() -> None:
     noise = NoiseSettings(low=5, high=60, power=1.5, balance=1.2, validation=(25,))
-    levels = 255 * random_levels(noise.low, noise.high, noise.power, 1000, seeded())
+    levels = 255 * random_sigmas(noise.low, noise.high, noise.power, 1000, seeded())
     assert 5 <= float(levels.min()) < 6
     assert 59 < float(levels.max()) <= 60
 
@@ -68,7 +68,7 @@ def test_a_share_of_jpeg_crops_was_cut_after_it_was_compressed() -> None:
 
 def test_all_jpeg_qualities_are_drawn_coarse_ones_more_often() -> None:
     settings = JpegSettings(low=5, high=95, balance=1.2, validation=(10,))
-    levels = settings.draw(torch.zeros(3000, 1, 8, 8), seeded()).level
+    levels = settings.draw(torch.zeros(3000, 1, 8, 8), seeded()).conditioning
     assert levels.min() == torch.tensor(error_level(95))
     assert levels.max() == torch.tensor(error_level(5))
     shares = torch.histc(levels.log(), 4) / 3000

@@ -11,9 +11,9 @@ from restorekit.train.downsampling import DownsamplingSettings
 def drawn(one_size: bool) -> list[tuple[int, torch.Size]]:
     settings, generator = DownsamplingSettings(0, 0, one_size), torch.Generator().manual_seed(0)
     crops = torch.rand(2, 3, 48, 48, generator=generator)
-    recordings = [settings.draw(crops, generator) for _ in range(60)]
-    scales = [r.start.shape[-1] // r.y.shape[-1] for r in recordings]
-    return [(scale, r.y.shape) for scale, r in zip(scales, recordings, strict=True)]
+    measurements = [settings.draw(crops, generator) for _ in range(60)]
+    scales = [r.x0.shape[-1] // r.y.shape[-1] for r in measurements]
+    return [(scale, r.y.shape) for scale, r in zip(scales, measurements, strict=True)]
 
 
 def test_small_images_may_have_one_size() -> None:
@@ -25,9 +25,9 @@ def test_small_images_may_have_one_size() -> None:
 
 def test_of_the_scales_that_are_asked_for() -> None:
     settings, generator = DownsamplingSettings(0, 0, one_size=True, scales=(2, 3)), torch.Generator().manual_seed(0)
-    assert (settings.validation, settings.level_range) == ((2, 3), (2, 3))
+    assert (settings.validation, settings.conditioning_range) == ((2, 3), (2, 3))
     drawn = [settings.draw(torch.rand(1, 3, 36, 36, generator=generator), generator) for _ in range(20)]
-    assert {(r.start.shape[-1], r.y.shape[-1]) for r in drawn} == {(24, 12), (36, 12)}
+    assert {(r.x0.shape[-1], r.y.shape[-1]) for r in drawn} == {(24, 12), (36, 12)}
 
 
 @pytest.mark.parametrize("scales", [(), (2, 4), (4, 3), (4, 4), (4.0,), (5,)])

@@ -66,11 +66,11 @@ def test_rates_and_noise_stay_in_their_range() -> None:
     clean = torch.rand(1, 2, 32, 32, generator=seeded())
     noises, lines = [], 0
     for seed in range(40):
-        recorded = settings.draw(clean, seeded(seed))
-        share = 1 - float(recorded.level) / UNMEASURED_ERROR
+        measured = settings.draw(clean, seeded(seed))
+        share = 1 - float(measured.conditioning) / UNMEASURED_ERROR
         assert 0.17 < share < 0.5  # One radial line more or less, of so few, is a good deal.
-        noises.append(255 * float(recorded.noise))
-        mask = recorded.physics.A(clean)[0, 0] != 0
+        noises.append(255 * float(measured.sigma))
+        mask = measured.physics.A(clean)[0, 0] != 0
         lines += bool((mask == mask[:1]).all())
     assert max(noises) <= 5
     assert 10 < noises.count(0) < 30
@@ -81,10 +81,10 @@ def test_validation_is_radial_and_without_noise() -> None:
     settings = KspaceSettings(low=20, high=40, noise=5, balance=2, validation=(30,))
     for channels in (1, 2):
         clean = torch.rand(2, channels, 64, 64, generator=seeded())
-        recorded = settings.at(clean, 30, seeded())
-        assert recorded.start.shape == clean.shape
-        assert torch.equal(recorded.y, recorded.physics.A(clean))
-        assert float(recorded.level[0]) == pytest.approx(0.7 * UNMEASURED_ERROR, abs=0.02 * UNMEASURED_ERROR)
+        measured = settings.at(clean, 30, seeded())
+        assert measured.x0.shape == clean.shape
+        assert torch.equal(measured.y, measured.physics.A(clean))
+        assert float(measured.conditioning[0]) == pytest.approx(0.7 * UNMEASURED_ERROR, abs=0.02 * UNMEASURED_ERROR)
 
 
 @pytest.mark.parametrize(("architecture", "settings"), [("cs-tv", ""), ("cs-sc", PATCHES)])

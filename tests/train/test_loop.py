@@ -13,9 +13,9 @@ import torch
 from restorekit import train, zoo
 from restorekit.errors import DatasetError, TrainingError
 from restorekit.train import checkpoint as checkpoints
-from restorekit.train import process as compiling
-from restorekit.train.checkpoint import RunningMean, read_log
-from restorekit.train.loop import CHECKPOINT
+from restorekit.train import process
+from restorekit.train.checkpoint import CHECKPOINT, read_log
+from restorekit.train.loop import RunningMean
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling takes longer than all the steps of these tests."""
-    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+    monkeypatch.setattr(process.shutil, "which", lambda name: None)
 
 
 def tensors_of(path: Path) -> dict[str, torch.Tensor]:
-    found = checkpoints.load_checkpoint(path / CHECKPOINT)
+    found = checkpoints.load_checkpoint(path)
     return {f"{group}/{name}": tensor for group in checkpoints.GROUPS for name, tensor in getattr(found, group).items()}
 
 
@@ -48,6 +48,7 @@ def test_a_run_leaves_weights_log_and_curves(recipe_file: Path, photographs: Pat
     assert model.card.steps == best.step
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
     recipe_file: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -65,9 +66,8 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
             assert torch.equal(tensor, parts[name]), name
 
 
-def test_batches_drawn_ahead_by_other_processes_are_the_same(
-    recipe_file: Path, photographs: Path, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_workers_do_not_change_the_batches(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     recipe = train.load_recipe(str(recipe_file))
     train.run(recipe, photographs, tmp_path / "alone")
     train.run(recipe, photographs, tmp_path / "ahead", workers=2)
@@ -77,16 +77,15 @@ def test_batches_drawn_ahead_by_other_processes_are_the_same(
         assert torch.equal(tensor, ahead[name]), name
 
 
-def test_a_run_that_is_interrupted_ends_the_processes_that_draw_for_it(
-    recipe_file: Path, photographs: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_run_ends_its_workers(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     recipe = train.load_recipe(str(recipe_file))
     result = train.run(recipe, photographs, tmp_path / "run", workers=2, report=_interrupt_at(5))
     assert (result.step, result.interrupted) == (5, True)
     assert not multiprocessing.active_children()
 
 
-def test_a_job_that_is_ended_as_a_whole_leaves_a_checkpoint(
+@pytest.mark.slow
+def test_a_job_whose_processes_are_all_terminated_leaves_a_checkpoint(
     recipe_file: Path, photographs: Path, tmp_path: Path
 ) -> None:
     recipe_file.write_text(recipe_file.read_text().replace("steps = 12", "steps = 100000"))
@@ -116,7 +115,10 @@ def _interrupt_at(step: int):
     return report
 
 
-def test_half_precision_is_for_products_alone(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_half_precision_leaves_weights_and_moments_in_single(
+    recipe_file: Path, photographs: Path, tmp_path: Path
+) -> None:
     recipe_file.write_text(recipe_file.read_text().replace("warmup = 3", 'warmup = 3\nprecision = "bfloat16"'))
     train.run(train.load_recipe(str(recipe_file)), photographs, tmp_path / "half")
     recipe_file.write_text(recipe_file.read_text().replace("bfloat16", "float32"))
@@ -130,21 +132,22 @@ def test_half_precision_is_for_products_alone(recipe_file: Path, photographs: Pa
     torch.testing.assert_close(half[name], single[name], atol=0.02, rtol=0)
 
 
-def test_time_limits_a_session_and_the_next_goes_on(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_time_limit_ends_a_session_and_the_next_goes_on(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     recipe = train.load_recipe(str(recipe_file))
     result = train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
     assert (result.step, result.finished, result.interrupted) == (1, False, False)
     assert train.run(recipe, photographs, tmp_path / "run", resume=True).finished
 
 
-def test_what_a_run_tells_is_the_mean_of_its_steps() -> None:
+def test_the_reported_psnr_is_the_mean_over_steps_and_may_be_a_little_old() -> None:
     mean = RunningMean()
-    assert (mean.recent(), mean.value()) == (0.0, 0.0)
+    assert (mean.value(60), mean.value()) == (0.0, 0.0)
     mean.add(torch.tensor(30.0))
-    assert mean.recent() == 30
+    assert mean.value(60) == 30
     mean.add(torch.tensor(34.0))
-    assert mean.recent() == 30
-    assert mean.value() == mean.recent() == 32
+    assert mean.value(60) == 30
+    assert mean.value() == mean.value(60) == 32
 
 
 def test_a_run_is_not_overwritten_nor_mixed_with_another_recipe(
@@ -177,6 +180,7 @@ def test_a_damaged_checkpoint_is_refused(recipe_file: Path, photographs: Path, t
         train.run(recipe, photographs, tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_it_backtracks_and_slows_down_when_training_diverges(
     recipe_file: Path, photographs: Path, tmp_path: Path
 ) -> None:
@@ -184,14 +188,15 @@ def test_it_backtracks_and_slows_down_when_training_diverges(
     train.run(recipe, photographs, tmp_path / "run", max_minutes=1e-6)
     reckless = replace(recipe, optimiser=replace(recipe.optimiser, matrix_rate=3.0, warmup=1))
     result = train.run(reckless, photographs, tmp_path / "run", resume=True)
-    found = checkpoints.load_checkpoint(tmp_path / "run" / CHECKPOINT)
+    found = checkpoints.load_checkpoint(tmp_path / "run")
     assert result.finished
-    assert found.progress.rate_scale == pytest.approx(0.8**3)
+    assert found.state.rate_scale == pytest.approx(0.8**3)
     assert all("snapshot" in check.event for check in read_log(tmp_path / "run")[1:])
     for name, tensor in found.network.items():
         assert torch.equal(tensor, found.snapshot[name])
 
 
+@pytest.mark.slow
 def test_warm_start_begins_from_a_model(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     recipe = train.load_recipe(str(recipe_file))
     first = train.run(recipe, photographs, tmp_path / "first")
@@ -203,13 +208,14 @@ def test_warm_start_begins_from_a_model(recipe_file: Path, photographs: Path, tm
         assert torch.equal(tensor, after.network.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_run(recipe_file: Path, photographs: Path, tmp_path: Path) -> None:
     script = tmp_path / "share.py"
     script.write_text(
         "import sys, pathlib\n"
         "from restorekit import train\n"
-        "from restorekit.train import compiling\n"
-        "compiling.shutil.which = lambda name: None\n"
+        "from restorekit.train import process\n"
+        "process.shutil.which = lambda name: None\n"
         "recipe, data, out = sys.argv[1:4]\n"
         "train.run(train.load_recipe(recipe), pathlib.Path(data), pathlib.Path(out), device='cpu')\n"
     )
@@ -226,4 +232,4 @@ def test_two_processes_share_a_run(recipe_file: Path, photographs: Path, tmp_pat
     assert done.returncode == 0, done.stderr
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [4, 8, 12]
-    assert checkpoints.load_checkpoint(tmp_path / "run" / CHECKPOINT).progress.processes == 2
+    assert checkpoints.load_checkpoint(tmp_path / "run").state.processes == 2

@@ -1,4 +1,4 @@
-"""What training makes small."""
+"""The training loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from restorekit.physics.base import Measurement
-from restorekit.train.objective import NEGLIGIBLE, objective_of
+from restorekit.train.objective import NEGLIGIBLE, Objective
 from restorekit.train.recipe import load_recipe
 from tests.tiny import tiny_network
 
@@ -19,11 +19,11 @@ def test_the_loss_is_that_of_the_recipe(recipe_file: Path, loss: str) -> None:
     recipe = replace(load_recipe(str(recipe_file)), loss=loss)
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand(3, 1, 12, 12, generator=generator)
-    level = torch.tensor([0.02, 0.1, 0.2])
+    sigma = torch.tensor([0.02, 0.1, 0.2])
     noise = torch.randn(clean.shape, generator=generator)
-    noisy = clean + level[:, None, None, None] * noise
-    observed = Measurement(noisy, noisy, level, level)
-    found, errors = objective_of(tiny_network(), recipe)(observed, clean, 1, generator)
-    weights = (level * 255 / 25) ** -recipe.degradation.balance
+    noisy = clean + sigma[:, None, None, None] * noise
+    measurement = Measurement(noisy, noisy, sigma, sigma)
+    found, errors = Objective(tiny_network(), recipe)(measurement, clean, 1, generator)
+    weights = (sigma * 255 / 25) ** -recipe.degradation.balance
     expected = (weights * errors).mean() if loss == "squared" else (errors + NEGLIGIBLE).log().mean()
     torch.testing.assert_close(found, expected)

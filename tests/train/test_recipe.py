@@ -1,9 +1,13 @@
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import restorekit
+from restorekit import train
+from restorekit.cli.app import app
 from restorekit.errors import TrainingError, UsageError
 from restorekit.models import build
 from restorekit.models.kspace import KspaceNetwork
@@ -11,17 +15,17 @@ from restorekit.train import load_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_in_the_package_is_whole(name: str) -> None:
+def test_every_recipe_in_the_package_is_valid(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     network = build(recipe.architecture, recipe.settings)
     uncovered = (recipe.data.crop - network.patch_size) % max(recipe.data.strides)
-    # Patches of what is periodic begin anew on the other side.
+    # Patches of periodic images go on at the opposite side.
     assert uncovered <= recipe.data.margin or isinstance(network, KspaceNetwork)
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).warm_start])
-def test_what_a_recipe_begins_from_fits(name: str) -> None:
+def test_the_warm_start_of_every_recipe_fits(name: str) -> None:
     recipe = load_recipe(name)
     assert build(recipe.architecture, recipe.settings).load_compatible_weights(
         restorekit.load(recipe.warm_start).network
@@ -33,23 +37,44 @@ def test_an_unknown_recipe_names_the_known_ones() -> None:
         load_recipe("denoise-grey")
 
 
+NOISE = "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n"
+JPEG = "[jpeg]\nlow = 5\nhigh = 75\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("batch = 2", "", "batch"),
-        ("batch = 2", "batch = 2\nbatches = 3", "batches"),
+        ("batch = 2", "", r"tiny\.toml: data\.batch: "),
+        ("batch = 2", "batch = 2\nbatches = 3", r"tiny\.toml: data\.batches: "),
+        ("batch = 2", "batch = 2.5", r"tiny\.toml: data\.batch: .*integer"),
+        ("batch = 2", "batch = 0", r"data\.batch: .*greater than 0"),
         ("seed = 3", "seed = ", "cannot be read"),
-        ("[noise]", "[sound]", "noise"),
-        ("seed = 3", 'seed = 3\nloss = "cubic"', "loss 'cubic': use one of squared, logarithmic"),
+        ("seed = 3", 'seed = "3"', r"tiny\.toml: seed: .*integer"),
+        ("seed = 3", "seed = 3\nseeds = 4", r"tiny\.toml: seeds: "),
+        ("[noise]", "[sound]", "noise.*not none"),
+        ("seed = 3", 'seed = 3\nloss = "cubic"', "loss: .*'squared' or 'logarithmic'"),
+        ("warmup = 3", 'warmup = 3\nprecision = "int8"', r"optimiser\.precision: .*'float32' or 'bfloat16'"),
+        ("strides = [1, 2]", "strides = []", r"data\.strides: "),
+        ("crop = 17", "crop = 17\nshrink = 0", r"data\.shrink: .*greater than 0"),
+        ("crop = 17", "crop = 17\nshrink = 1.5", r"data\.shrink: .*less than or equal to 1"),
+        ("crop = 17", "crop = 17\nenlarge = 0.9", r"data\.enlarge: .*greater than or equal to 1"),
+        ("crop = 17", "crop = 17\nenlarge = inf", r"data\.enlarge: .*less than inf"),
+        ("crop = 17", "crop = 17\nmargin = 9", "data: margin 9 leaves nothing of a crop"),
+        ("low = 5", "low = 76", "noise: low 76 is greater than high 75"),
+        ("low = 5", "low = -1", r"noise\.low: .*greater than or equal to 0"),
+        (NOISE, JPEG + "shifted = 2\n", r"jpeg\.shifted: .*less than or equal to 1"),
+        (NOISE, JPEG + "chroma = -1\n", r"jpeg\.chroma: .*greater than or equal to 0"),
+        (NOISE, JPEG.replace("5", "0"), r"jpeg\.low: .*greater than or equal to 1"),
+        (NOISE, JPEG.replace("75", "5"), "jpeg: high 5 must be greater than low 5"),
     ],
 )
-def test_a_recipe_that_is_not_whole_is_refused(recipe_file: Path, old: str, new: str, message: str) -> None:
-    recipe_file.write_text(recipe_file.read_text().replace(old, new))
+def test_a_wrong_value_is_refused_and_its_key_named(recipe_file: Path, old: str, new: str, message: str) -> None:
+    recipe_file.write_text(recipe_file.read_text().replace(old, new, 1))
     with pytest.raises(TrainingError, match=message):
         load_recipe(str(recipe_file))
 
 
-def test_the_hash_follows_the_text(recipe_file: Path) -> None:
+def test_the_hash_depends_on_the_text(recipe_file: Path) -> None:
     before = load_recipe(str(recipe_file)).sha256
     recipe_file.write_text(recipe_file.read_text().replace("seed = 3", "seed = 4"))
     assert load_recipe(str(recipe_file)).sha256 != before
@@ -76,7 +101,7 @@ def derived_file(recipe_file: Path) -> Path:
     return path
 
 
-def test_a_recipe_differs_from_its_base_in_the_keys_that_it_has(recipe_file: Path, derived_file: Path) -> None:
+def test_a_recipe_has_all_keys_of_its_base_but_its_own(recipe_file: Path, derived_file: Path) -> None:
     base, derived = load_recipe(str(recipe_file)), load_recipe(str(derived_file))
     assert (derived.name, derived.description) == ("tinier", "for tests of bases")
     assert derived.settings == {**base.settings, "atoms": 8}
@@ -85,7 +110,7 @@ def test_a_recipe_differs_from_its_base_in_the_keys_that_it_has(recipe_file: Pat
     assert (derived.dictionary, derived.optimiser, derived.safety) == (base.dictionary, base.optimiser, base.safety)
 
 
-def test_the_hash_follows_the_text_of_the_base_too(recipe_file: Path, derived_file: Path) -> None:
+def test_the_hash_depends_on_the_text_of_the_base_too(recipe_file: Path, derived_file: Path) -> None:
     before = load_recipe(str(derived_file)).sha256
     assert before != load_recipe(str(recipe_file)).sha256
     recipe_file.write_text(recipe_file.read_text().replace("seed = 3", "seed = 4"))
@@ -107,54 +132,95 @@ def test_a_recipe_may_be_based_on_one_of_the_package(derived_file: Path) -> None
         ('"tiny.toml"', "3", TrainingError, "base must be the name or path"),
         ('name = "tinier"', "", TrainingError, "a name of its own"),
         ("low = 10", "lowest = 10", TrainingError, "lowest"),
-        ("[noise]", "[jpeg]", TrainingError, "not noise, jpeg"),
+        ("[noise]", "[jpeg]", TrainingError, "not noise and jpeg"),
         ('"tiny.toml"', '"gone.toml"', UsageError, "no recipe 'gone.toml'"),
     ],
 )
-def test_a_base_that_does_not_fit_is_refused(
-    derived_file: Path, old: str, new: str, error: type[Exception], message: str
-) -> None:
+def test_a_wrong_base_is_refused(derived_file: Path, old: str, new: str, error: type[Exception], message: str) -> None:
     derived_file.write_text(DERIVED.replace(old, new))
     with pytest.raises(error, match=message):
         load_recipe(str(derived_file))
 
 
+def test_overrides_take_the_place_of_keys_and_the_last_one_counts(recipe_file: Path) -> None:
+    recipe = load_recipe(str(recipe_file))
+    changes = (
+        "optimiser.steps=7",
+        "optimiser.steps = 2_000",
+        "optimiser.betas=[0.5, 0.6]",
+        'loss="logarithmic"',
+        "optimiser.precision=bfloat16",
+        "description=two = words",
+        "settings.knots=[255]",
+        "noise.high=80",
+    )
+    changed = load_recipe(str(recipe_file), changes)
+    optimiser = replace(recipe.optimiser, steps=2000, betas=(0.5, 0.6), precision="bfloat16")
+    assert (changed.optimiser, changed.loss, changed.description) == (optimiser, "logarithmic", "two = words")
+    assert changed.settings == {**recipe.settings, "knots": [1.0]}
+    assert changed.degradation == replace(recipe.degradation, high=80)
+    assert (changed.name, changed.data, changed.safety) == (recipe.name, recipe.data, recipe.safety)
+
+
+def test_overrides_change_the_hash_and_none_leaves_it(recipe_file: Path) -> None:
+    cases = ((), ("seed=3",), ("seed=4",), ("seed=4", "optimiser.steps=5"))
+    hashes = [load_recipe(str(recipe_file), overrides).sha256 for overrides in cases]
+    assert len(set(hashes)) == len(cases)
+    assert hashes[0] == load_recipe(str(recipe_file)).sha256 == hashlib.sha256(recipe_file.read_bytes()).hexdigest()
+
+
+def test_overrides_also_change_keys_of_the_base(derived_file: Path) -> None:
+    assert load_recipe(str(derived_file), ["seed=8"]).seed == 8
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("override", "error", "message"),
     [
-        ("warmup = 3", 'warmup = 3\nprecision = "int8"', "precision 'int8': use one of float32, bfloat16"),
-        ("crop = 17", "crop = 17\nshrink = 0", "shrink 0: use a factor"),
-        ("crop = 17", "crop = 17\nshrink = 1.5", "shrink 1.5: use a factor"),
-        ("crop = 17", "crop = 17\nenlarge = 0.9", "enlarge 0.9: use a finite factor"),
-        (
-            "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n",
-            "[jpeg]\nlow = 5\nhigh = 75\nshifted = 2\n",
-            "shifted 2: use a share",
-        ),
-        (
-            "[noise]\nlow = 5\nhigh = 75\npower = 1.5\n",
-            "[jpeg]\nlow = 5\nhigh = 75\nchroma = -1\n",
-            "chroma -1: use a share",
-        ),
+        ("optimiser.stepz=2", TrainingError, r"tiny\.toml: optimiser\.stepz: "),
+        ("stepz=2", TrainingError, r"tiny\.toml: stepz: "),
+        ("optimizer.steps=2", TrainingError, "no table optimizer to set optimizer.steps in"),
+        ("seed.steps=2", TrainingError, "no table seed to set seed.steps in"),
+        ("jpeg.low=2", TrainingError, "no table jpeg"),
+        ("optimiser.steps=many", TrainingError, r"tiny\.toml: optimiser\.steps: .*integer"),
+        ("optimiser.betas=[0.9,", TrainingError, r"tiny\.toml: optimiser\.betas: "),
+        ("optimiser.steps", UsageError, "KEY=VALUE, such as optimiser.steps=2000"),
+        ("=2", UsageError, "KEY=VALUE"),
     ],
 )
-def test_a_precision_or_a_size_that_there_is_not_is_refused(
-    recipe_file: Path, old: str, new: str, message: str
+def test_a_wrong_override_is_refused_and_its_key_named(
+    recipe_file: Path, override: str, error: type[Exception], message: str
 ) -> None:
-    recipe_file.write_text(recipe_file.read_text().replace(old, new))
-    with pytest.raises(TrainingError, match=message):
-        load_recipe(str(recipe_file))
+    with pytest.raises(error, match=message):
+        load_recipe(str(recipe_file), [override])
+
+
+def test_the_command_line_takes_overrides(recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+
+    def run(recipe: train.Recipe, *_: object, **options: object) -> train.TrainingResult:
+        trained.append(recipe)
+        return train.TrainingResult(Path("tiny.safetensors"), 7, 30.0, True, False)
+
+    monkeypatch.setattr(train, "run", run)
+    command = ["train", str(recipe_file), "--data", "pictures", "--out", "run"]
+    changes = ["optimiser.steps=7", "optimiser.betas=[0.5,0.6]", 'loss="logarithmic"', "optimiser.precision=bfloat16"]
+    options = [word for change in changes for word in ("--set", change)]
+    assert CliRunner().invoke(app, [*command, *options]).exit_code == 0
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert trained == [load_recipe(str(recipe_file), changes), load_recipe(str(recipe_file))]
+    assert CliRunner().invoke(app, [*command, "--set", "steps"]).exit_code == 2
+    assert len(trained) == 2
 
 
 @pytest.mark.parametrize(("low", "expected"), [("1", (0.0, 75.0)), ("0.5", (0.0, 75.0)), ("13.5", (13.5, 75.0))])
-def test_noise_begins_on_the_card_where_it_begins_in_training(
+def test_the_card_tells_the_noise_of_training_and_zero_for_very_faint_noise(
     recipe_file: Path, low: str, expected: tuple[float, float]
 ) -> None:
     recipe_file.write_text(recipe_file.read_text().replace("low = 5", f"low = {low}"))
-    assert load_recipe(str(recipe_file)).degradation.level_range == expected
+    assert load_recipe(str(recipe_file)).degradation.conditioning_range == expected
 
 
-def test_the_grey_recipe_is_that_for_colour_but_for_its_channels() -> None:
+def test_the_grey_recipe_differs_from_that_for_colour_in_its_channels() -> None:
     colour, grey = load_recipe("denoise-color-unet"), load_recipe("denoise-gray-unet")
     assert dict(grey.settings) == {**colour.settings, "channels": 1}
     assert (grey.data, grey.degradation) == (colour.data, colour.degradation)

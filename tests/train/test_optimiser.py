@@ -1,3 +1,5 @@
+"""SOAP for matrices, Muon for kernels, Adam for the rest."""
+
 import torch
 
 from restorekit.train.optimiser import SOAP, orthogonalised
@@ -19,11 +21,11 @@ def loss_reached(rate: float, matrices: bool) -> float:
     return loss.item()
 
 
-def test_it_beats_adam_where_directions_are_scaled_unlike() -> None:
+def test_matrices_converge_faster_than_with_adam_when_badly_conditioned() -> None:
     assert loss_reached(0.03, matrices=True) < 0.5 * loss_reached(0.03, matrices=False)
 
 
-def test_without_matrices_it_is_adam() -> None:
+def test_other_tensors_get_plain_adam() -> None:
     torch.manual_seed(0)
     start, gradients = torch.randn(7), torch.randn(5, 7)
     ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
@@ -49,7 +51,7 @@ def test_orthogonalised_kernels_have_singular_values_near_one() -> None:
     assert torch.equal(orthogonalised(torch.zeros(4, 2, 3, 3)), torch.zeros(4, 2, 3, 3))
 
 
-def test_many_gradients_are_orthogonalised_as_each_is() -> None:
+def test_a_batch_of_gradients_is_orthogonalised_like_each_alone() -> None:
     torch.manual_seed(0)
     for shape in ((3, 24, 6, 3, 3), (2, 64, 3, 3, 3), (4, 8, 8, 1, 1)):
         gradients = torch.randn(shape) * torch.logspace(-3, 3, shape[0])[:, None, None, None, None]
@@ -57,7 +59,7 @@ def test_many_gradients_are_orthogonalised_as_each_is() -> None:
         assert torch.allclose(orthogonalised(gradients), each, atol=1e-5)
 
 
-def test_a_gradient_that_has_all_but_vanished_makes_no_step() -> None:
+def test_a_vanishing_gradient_makes_no_step() -> None:
     torch.manual_seed(0)
     for scale in (1e-15, 1e-25, 1e-38):
         assert orthogonalised(scale * torch.randn(4, 2, 3, 3)).abs().max() < 1e-2
@@ -65,7 +67,7 @@ def test_a_gradient_that_has_all_but_vanished_makes_no_step() -> None:
     assert torch.allclose(orthogonalised(1e-11 * gradient), orthogonalised(gradient), atol=1e-4)
 
 
-def test_kernels_of_one_shape_go_together_and_one_without_a_gradient_stays() -> None:
+def test_kernels_of_one_shape_step_together_and_one_without_a_gradient_stays() -> None:
     torch.manual_seed(0)
     shapes = (4, 2, 3, 3), (4, 2, 3, 3), (6, 4, 3, 3), (4, 2, 3, 3)
     together = [torch.randn(shape, requires_grad=True) for shape in shapes]
@@ -84,7 +86,7 @@ def test_kernels_of_one_shape_go_together_and_one_without_a_gradient_stays() -> 
     assert not one.state[together[-1]]
 
 
-def test_kernels_go_along_the_orthogonalised_momentum() -> None:
+def test_kernels_follow_their_orthogonalised_momentum() -> None:
     torch.manual_seed(0)
     kernel, gradient = torch.zeros(4, 2, 3, 3, requires_grad=True), torch.randn(4, 2, 3, 3)
     optimiser = SOAP([{"params": [kernel], "kernels": True, "lr": 0.1}], (0.9, 0.99), 1e-8)
