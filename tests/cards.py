@@ -3,15 +3,15 @@
 from restorekit.zoo import ModelCard
 
 
-def bare_card(name: str, task: str, channels: int, level_range: tuple[float, float]) -> ModelCard:
-    """A card that says nothing beyond what commands go by."""
+def bare_card(name: str, task: str, channels: int, conditioning_range: tuple[float, float]) -> ModelCard:
+    """Return a card of nothing but what commands look at."""
     return ModelCard(
         name=name,
         architecture="none",
         settings={},
         task=task,
         channels=channels,
-        level_range=level_range,
+        conditioning_range=conditioning_range,
         parameters=0,
         description="",
         recipe="",

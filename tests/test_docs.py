@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from restorekit.cli.app import app
+from restorekit.cli.app import make_app
 from restorekit.train import load_recipe
 from restorekit.zoo import shipped_models
 
@@ -74,7 +74,7 @@ def test_relative_links_resolve(page):
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)
 def test_commands_parse(words):
-    command, rest = get_command(app), words
+    command, rest = get_command(make_app()), words
     while rest and rest[0] in getattr(command, "commands", {}):
         command, rest = command.commands[rest[0]], rest[1:]
     assert not (rest and getattr(command, "commands", {})), "no such command"
@@ -83,7 +83,7 @@ def test_commands_parse(words):
 
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_options_exist(page):
-    assert set(OPTION.findall(PAGES[page])) <= all_options(get_command(app)) | FOREIGN_OPTIONS
+    assert set(OPTION.findall(PAGES[page])) <= all_options(get_command(make_app())) | FOREIGN_OPTIONS
 
 
 def test_the_recipes_explained_are_those_of_the_package():

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from restorekit.cli.app import app
+from restorekit.cli.app import make_app
 from restorekit.models.kspace import UNMEASURED_ERROR
 from restorekit.train.data import load_split
 from restorekit.train.kspace import KspaceSettings
@@ -104,7 +104,7 @@ def test_two_steps_leave_a_model_that_reconstructs(tmp_path, monkeypatch, archit
     ):
         if arguments[0] == "degrade":
             write_scan(tmp_path / "scan.png")
-        result = CliRunner().invoke(app, arguments)
+        result = CliRunner().invoke(make_app(), arguments)
         assert result.exit_code == 0, result.stderr
     assert np.isfinite(np.load("x.npy")).all()
     card = load_model(tmp_path / "run" / "tiny-mri.safetensors").card

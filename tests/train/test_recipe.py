@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import restorekit
 from restorekit import train
-from restorekit.cli.app import app
+from restorekit.cli.app import make_app
 from restorekit.errors import TrainingError, UsageError
 from restorekit.models import build
 from restorekit.models.kspace import KspaceNetwork
@@ -205,10 +205,10 @@ def test_the_command_line_takes_overrides(recipe_file: Path, monkeypatch: pytest
     command = ["train", str(recipe_file), "--data", "pictures", "--out", "run"]
     changes = ["optimiser.steps=7", "optimiser.betas=[0.5,0.6]", 'loss="logarithmic"', "optimiser.precision=bfloat16"]
     options = [word for change in changes for word in ("--set", change)]
-    assert CliRunner().invoke(app, [*command, *options]).exit_code == 0
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert CliRunner().invoke(make_app(), [*command, *options]).exit_code == 0
+    assert CliRunner().invoke(make_app(), command).exit_code == 0
     assert trained == [load_recipe(str(recipe_file), changes), load_recipe(str(recipe_file))]
-    assert CliRunner().invoke(app, [*command, "--set", "steps"]).exit_code == 2
+    assert CliRunner().invoke(make_app(), [*command, "--set", "steps"]).exit_code == 2
     assert len(trained) == 2
 
 

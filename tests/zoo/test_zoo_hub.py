@@ -98,6 +98,7 @@ def test_offline_with_a_cold_cache(hub: Hub) -> None:
     assert hub.requests == []
 
 
+@pytest.mark.slow
 def test_the_environment_decides_where_and_whether(hub: Hub, tmp_path: Path) -> None:
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", COMMAND, "org/tiny", *arguments]
@@ -122,6 +123,7 @@ def test_the_hub_is_gone_but_the_cache_is_warm(hub: Hub) -> None:
     assert locate("org/tiny") == found
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_at_once(hub: Hub, tmp_path: Path) -> None:
     command = [sys.executable, "-c", COMMAND, "org/tiny"]
     variables = environment(hub, tmp_path / "home")

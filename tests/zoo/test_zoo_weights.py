@@ -11,7 +11,7 @@ import torch
 from zoo_files import card, forge, network, write_model
 
 from restorekit.errors import OutputError, WeightsError
-from restorekit.zoo import load_weights, read_card, save_weights
+from restorekit.zoo import load_model, load_weights, read_card, save_weights
 
 
 @pytest.fixture
@@ -42,6 +42,25 @@ def test_the_checksum_is_the_documented_one(path: Path) -> None:
     assert load_weights(forged)[0] == card()
 
 
+def test_float16_files_are_loaded_as_float32(path: Path) -> None:
+    tensors = {"a": torch.tensor([0.1, -3e-7, 65504]).half(), "b": torch.tensor([[0.1]])}
+    found = load_weights(forge(path, tensors, card().to_json()))[1]
+    assert [tensor.dtype for tensor in found.values()] == [torch.float32] * 2
+    assert torch.equal(found["a"], tensors["a"].float())
+    assert torch.equal(found["b"], tensors["b"])
+
+
+def test_tensors_are_float16_in_the_file_only_where_that_loses_nothing(path: Path) -> None:
+    tensors = {"exact": torch.tensor([1, -0.0, 0.1]).half().float(), "fine": torch.tensor([1 + 2**-11, 1e-9, 1e5])}
+    save_weights(path, tensors, card())
+    for _ in range(2):  # also after loading and saving again
+        stored = safetensors.torch.load_file(path)
+        assert {name: value.dtype for name, value in stored.items()} == {"exact": torch.float16, "fine": torch.float32}
+        found = load_weights(path)[1]
+        assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+        save_weights(path, found, card())
+
+
 def test_views_and_shared_tensors_are_saved(tmp_path: Path) -> None:
     matrix = torch.arange(6.0).reshape(2, 3)
     save_weights(tmp_path / "a.safetensors", {"a": matrix.T, "b": matrix[:, 0], "c": matrix}, card())
@@ -61,7 +80,7 @@ def test_what_could_not_be_loaded_is_not_saved(path: Path, tensor: torch.Tensor)
     before = path.read_bytes()
     with pytest.raises(WeightsError, match=r"tiny.safetensors: tensor 'a'"):
         save_weights(path, {"a": tensor}, card())
-    with pytest.raises(WeightsError, match=r"tiny.safetensors: the model card has channels = 4"):
+    with pytest.raises(WeightsError, match=r"tiny.safetensors: the model card: channels: "):
         save_weights(path, {"a": torch.zeros(1)}, card(channels=4))
     assert path.read_bytes() == before
 
@@ -71,6 +90,7 @@ def test_saving_into_no_folder_is_an_output_error(tmp_path: Path) -> None:
         save_weights(tmp_path / "nowhere" / "a.safetensors", {"a": torch.zeros(1)}, card())
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_noticed(path: Path) -> None:
     data = path.read_bytes()
     for position in range(0, len(data), 3):  # 3 and 8 have no common divisor, so every bit of a byte has its turn
@@ -146,8 +166,15 @@ def test_wrong_numbers_are_refused(path: Path) -> None:
     text = card().to_json()
     assert "tensor 'a' holds NaN" in refusal(forge(path, {"a": torch.tensor([1, float("nan")])}, text))
     assert "tensor 'a' holds NaN or inf" in refusal(forge(path, {"a": torch.tensor(float("-inf"))}, text))
-    assert "tensor 'a' is of type F16; expected F32" in refusal(forge(path, {"a": torch.zeros(1).half()}, text))
-    assert "tensor 'a' is of type I64; expected F32" in refusal(forge(path, {"a": torch.zeros(1).long()}, text))
+    for tensor in (torch.zeros(1).long(), torch.zeros(1).double(), torch.zeros(1).bool()):
+        reason = f"tensor 'a' is of type {tensor.dtype}; expected torch.float16 or torch.float32"
+        assert reason in refusal(forge(path, {"a": tensor}, text))
+    path.write_bytes(
+        safetensors.torch.save(
+            {"a": torch.zeros(1).bfloat16()}, {"restorekit.card": text, "restorekit.sha256": "0" * 64}
+        )
+    )
+    assert "tensor 'a' is of type torch.bfloat16" in refusal(path)
 
 
 def test_a_bad_card_is_refused(path: Path) -> None:
@@ -168,3 +195,45 @@ def test_names_with_newlines_stay_on_one_line(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         load_weights(path)
     assert str(caught.value).isprintable()
+
+
+def test_the_network_is_the_one_that_was_saved(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "tiny.safetensors")
+    model = load_model(path)
+    assert (model.card, model.path) == (card(), path)
+    noisy, sigma = torch.rand(1, 1, 8, 9), torch.tensor([0.05])
+    for found, expected in zip(model.network(noisy, sigma), network()(noisy, sigma), strict=True):
+        assert torch.allclose(found, expected, rtol=1e-5)
+        assert not found.requires_grad
+    assert not model.network.training
+
+
+def misfit(path: Path, tensors: dict[str, torch.Tensor], **changes: object) -> str:
+    """Why the file with these tensors and a changed card makes no network."""
+    save_weights(path, tensors, card(**changes))
+    with pytest.raises(WeightsError) as caught:
+        load_model(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value)
+
+
+def test_tensors_must_be_those_of_the_network(tmp_path: Path) -> None:
+    path, tensors = tmp_path / "tiny.safetensors", network().state_dict()
+    missing = {name: tensor for name, tensor in tensors.items() if name != "analysis"}
+    assert 'Missing key(s) in state_dict: "analysis"' in misfit(path, missing)
+    assert 'Unexpected key(s) in state_dict: "extra"' in misfit(path, {**tensors, "extra": torch.zeros(1)})
+    assert "size mismatch for dictionary" in misfit(path, {**tensors, "dictionary": torch.zeros(4, 9)})
+
+
+def test_the_card_must_describe_a_network(tmp_path: Path) -> None:
+    path, tensors, settings = tmp_path / "tiny.safetensors", network().state_dict(), dict(card().settings)
+    assert "unknown architecture 'u-net'" in misfit(path, tensors, architecture="u-net")
+    assert "must be" in misfit(path, tensors, settings={})
+    assert "size mismatch for dictionary" in misfit(path, tensors, settings={**settings, "atoms": 8})
+    assert "the model card says 3 channels, its settings 1" in misfit(path, tensors, channels=3)
+
+
+@pytest.mark.parametrize("atoms", [10**9, 10**18, 10**40])
+def test_impossible_sizes_are_refused_without_allocating(tmp_path: Path, atoms: int) -> None:
+    settings = {**card().settings, "atoms": atoms}
+    misfit(tmp_path / "tiny.safetensors", network().state_dict(), settings=settings)

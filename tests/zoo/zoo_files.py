@@ -31,7 +31,7 @@ def card(**changes: object) -> ModelCard:
         "settings": settings,
         "task": "denoise",
         "channels": 1,
-        "level_range": (0.0, 75.0),
+        "conditioning_range": (0.0, 75.0),
         "parameters": 118,
         "description": "A tiny model for grey photographs, é included",
         "recipe": "denoise-gray-groupsc",
@@ -51,7 +51,7 @@ def write_model(path: Path, its_card: ModelCard | None = None) -> Path:
 
 
 def forge(path: Path, tensors: Mapping[str, Tensor], card_json: str) -> Path:
-    """A file with a correct checksum, whatever it holds, written after the description of the format alone."""
+    """Write a file with a correct checksum, whatever it holds, by the description of the format alone."""
     digest = hashlib.sha256(card_json.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {list(tensor.shape)}\n".encode() + tensor.numpy().tobytes())
