@@ -1,14 +1,15 @@
-"""What an evaluation found: scores by method and level of the degradation, and a few crops to look at."""
+"""The results of an evaluation: scores by method and condition, and a few crops to look at."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from restorekit.errors import UsageError
 from restorekit.image import show_path
@@ -28,33 +29,23 @@ class Score:
     megapixels: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class MethodResult:
-    """One method at one level, a score for each image."""
+    """One method under one condition. psnr, ssim: means over images; psnr in dB. seconds: the sum over images."""
 
     method: str
     condition: Condition
     scores: tuple[Score, ...]
+    psnr: float = field(init=False)
+    ssim: float = field(init=False)
+    seconds: float = field(init=False)
+    megapixels_per_second: float = field(init=False)
 
-    @property
-    def psnr(self) -> float:
-        """Mean over images of the PSNR of each, in dB."""
-        return fmean(score.psnr for score in self.scores)
-
-    @property
-    def ssim(self) -> float:
-        """Mean over images."""
-        return fmean(score.ssim for score in self.scores)
-
-    @property
-    def seconds(self) -> float:
-        """Over all images together."""
-        return sum(score.seconds for score in self.scores)
-
-    @property
-    def megapixels_per_second(self) -> float:
-        """Over all images together."""
-        return sum(score.megapixels for score in self.scores) / max(self.seconds, 1e-9)
+    def __post_init__(self) -> None:
+        self.psnr = fmean(score.psnr for score in self.scores)
+        self.ssim = fmean(score.ssim for score in self.scores)
+        self.seconds = sum(score.seconds for score in self.scores)
+        self.megapixels_per_second = _speed(self.scores)
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """The most detailed part of one image: clean, and as each method gave it (what was observed first, per level)."""
+    """The most detailed part of one image: clean, and from each method; under each condition the observation first."""
 
     image: str
     left: int
@@ -87,12 +78,12 @@ class Crop:
     panels: tuple[Panel, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Evaluation:
-    """A whole evaluation. `results` go by method, then by level, both in the order asked for.
+    """A whole evaluation. Results are ordered by method, then by condition, both as the caller asked for them.
 
-    axis: what a level is called in JSON. untouched: the name of the method that does nothing, whose speed says nothing.
-    notes: remarks on the methods.
+    axis: the name of a condition in JSON. untouched: the method that does nothing, whose speed says nothing. notes:
+    remarks on the methods. methods, conditions, images: those of the results, in their order.
     """
 
     task: str
@@ -107,132 +98,92 @@ class Evaluation:
     results: tuple[MethodResult, ...]
     skipped: tuple[Skipped, ...]
     crops: tuple[Crop, ...]
+    methods: tuple[str, ...] = field(init=False)
+    conditions: tuple[Condition, ...] = field(init=False)
+    images: tuple[str, ...] = field(init=False)
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Names in the order asked for."""
-        return tuple(dict.fromkeys(result.method for result in self.results))
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """In the order asked for."""
-        return tuple(dict.fromkeys(result.condition for result in self.results))
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """Those that were scored."""
-        return tuple(score.image for score in self.results[0].scores)
+    def __post_init__(self) -> None:
+        self.methods = tuple(dict.fromkeys(result.method for result in self.results))
+        self.conditions = tuple(dict.fromkeys(result.condition for result in self.results))
+        self.images = tuple(score.image for score in self.results[0].scores)
 
     def result(self, method: str, condition: Condition) -> MethodResult:
-        """The scores of one method at one level."""
+        """Return the scores of one method under one condition."""
         return next(result for result in self.results if (result.method, result.condition) == (method, condition))
 
     def megapixels_per_second(self, method: str) -> float | None:
-        """Over all images and levels together; None for the method that does nothing."""
-        if method == self.untouched:
-            return None
+        """Return the speed over all images and conditions; None for the method that does nothing."""
         scores = [score for result in self.results if result.method == method for score in result.scores]
-        return sum(score.megapixels for score in scores) / max(sum(score.seconds for score in scores), 1e-9)
+        return None if method == self.untouched else _speed(scores)
 
     def to_json(self) -> str:
-        """Everything but the crops. A result has its level under the name of the axis, and `level` as a model card has
-        it; an infinite PSNR is null.
-        """
-        return json.dumps(
-            {
-                "task": self.task,
-                "axis": self.axis,
-                "dataset": self.dataset,
-                "count": len(self.images),
-                "protocol": self.protocol,
-                "seed": self.seed,
-                "device": self.device,
-                "versions": dict(self.versions),
-                "notes": self.notes,
-                "results": [_describe(result, self.axis) for result in self.results],
-                "skipped": [asdict(skipped) for skipped in self.skipped],
-            },
-            indent=2,
-            ensure_ascii=False,
-            allow_nan=False,
-        )
+        """Return everything but the crops; an infinite PSNR is null, `level` is the condition as on a model card."""
+        names = ("task", "axis", "dataset", "protocol", "seed", "device", "notes")
+        document = {name: getattr(self, name) for name in names} | {
+            "count": len(self.images),
+            "versions": dict(self.versions),
+            "results": [_describe(result, self.axis) for result in self.results],
+            "skipped": [asdict(skipped) for skipped in self.skipped],
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _describe(result: MethodResult, axis: str) -> dict[str, object]:
-    return {
-        "method": result.method,
-        axis: result.condition.value,
-        "level": result.condition.on_card,
-        "psnr": _finite(result.psnr),
-        "ssim": _finite(result.ssim),
-        "seconds": result.seconds,
-        "megapixels_per_second": result.megapixels_per_second,
-        "images": [
-            asdict(score) | {"psnr": _finite(score.psnr), "ssim": _finite(score.ssim)} for score in result.scores
-        ],
-    }
+def _speed(scores: Sequence[Score]) -> float:
+    return sum(score.megapixels for score in scores) / max(sum(score.seconds for score in scores), 1e-9)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _describe(result: MethodResult, axis: str) -> dict[str, Any]:
+    condition = {"method": result.method, axis: result.condition.value, "level": result.condition.on_card}
+    means = {name: getattr(result, name) for name in ("psnr", "ssim", "seconds", "megapixels_per_second")}
+    return condition | _finite(means) | {"images": [_finite(asdict(score)) for score in result.scores]}
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
 
 
 def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
-    """Put the means of an evaluation (its JSON) that are of the model in `weights` on the model's card.
+    """Copy mean scores from the JSON of an evaluation to the model card in a weights file; return the new card.
 
-    Figures for the same data set, level and quality are replaced, others kept. The file is rewritten atomically.
-
-    Returns:
-        The new card.
+    Figures for the same data set, conditioning and quality are replaced, others kept. The file is rewritten atomically.
 
     Raises:
-        WeightsError: the weights file is damaged. UsageError: the JSON is no evaluation, or not of this model, or tells
-            levels apart that a card does not (patterns of a mosaic, MRI masks of one rate), or is of another task, in
-            which the model was a prior.
+        WeightsError: the weights file is damaged. UsageError: the JSON is not an evaluation of this model in its own
+            task, or has conditions that are the same to a card (patterns of a mosaic, MRI masks of one sampling rate).
     """
     card, tensors = load_weights(weights)
+    shown = show_path(evaluation)
     try:
         document = json.loads(evaluation.read_text("utf-8"))
-        task = document["task"]
-        found = [
-            CardFigure(
-                document["dataset"],
-                _level(entry, document["axis"]),
-                quality,
-                round(entry["psnr"], 4),
-                round(entry["ssim"], 4),
-            )
-            for entry in document["results"]
-            if (quality := _quality(entry["method"], card.name))
-        ]
+        task, axis = document["task"], document["axis"]
+        results = [_card_figure(entry, document["dataset"], axis, card.name) for entry in document["results"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{show_path(evaluation)} is not the JSON of an evaluation ({error})") from error
+        raise UsageError(f"{shown} is not the JSON of an evaluation ({error})") from error
     if task != card.task:
-        raise UsageError(f"{show_path(evaluation)} measures how to {task}, and {card.name} is a model to {card.task}")
-    if not found:
+        raise UsageError(f"{shown} measures how to {task}, and {card.name} is a model to {card.task}")
+    figures = [figure for figure in results if figure is not None]
+    if not figures:
+        raise UsageError(f"{shown} has no figures for {card.name}; evaluate it with --model {card.name}")
+    new = {_key(figure): figure for figure in figures}
+    if len(new) < len(figures):
         raise UsageError(
-            f"{show_path(evaluation)} has no figures for {card.name}; evaluate it with --model {card.name}"
+            f"{shown} has figures of several {axis}s, which a card cannot tell apart; record an evaluation with one"
         )
-    new = {(one.dataset, one.conditioning, one.quality) for one in found}
-    if len(new) < len(found):
-        raise UsageError(
-            f"{show_path(evaluation)} has figures of several {document['axis']}s, which a card cannot tell apart; "
-            "record an evaluation with one"
-        )
-    kept = [one for one in card.measured if (one.dataset, one.conditioning, one.quality) not in new]
-    ordered = sorted([*kept, *found], key=lambda one: (one.dataset, one.quality, one.conditioning))
-    card = replace(card, measured=tuple(ordered))
+    merged = {_key(figure): figure for figure in card.measured} | new
+    card = replace(card, measured=tuple(merged[key] for key in sorted(merged)))
     save_weights(weights, tensors, card)
     return card
 
 
-def _level(entry: Mapping[str, object], axis: str) -> float:
-    """The level on a card; evaluations by restorekit 0.1 have it under the name of the axis alone."""
-    level = entry.get("level", entry[axis])
-    return float(level) if isinstance(level, (int, float)) else 0.0
+def _key(figure: CardFigure) -> tuple[str, str, float]:
+    return figure.dataset, figure.quality, figure.conditioning
 
 
-def _quality(method: str, name: str) -> str | None:
-    """The quality in a method's name such as `denoise-gray-sc (best)`, if it is of the model `name`."""
-    match = re.fullmatch(rf"{re.escape(name)} \((\w+)\)", method)
-    return match[1] if match else None
+def _card_figure(entry: Mapping[str, Any], dataset: str, axis: str, name: str) -> CardFigure | None:
+    """Return a result for the card of a model, None if it is of a method not named like `denoise-gray-sc (best)`."""
+    match = re.fullmatch(rf"{re.escape(name)} \((\w+)\)", entry["method"])
+    if match is None:
+        return None
+    level = entry.get("level", entry[axis])  # restorekit 0.1 wrote the axis alone
+    conditioning = float(level) if isinstance(level, (int, float)) else 0.0
+    return CardFigure(dataset, conditioning, match[1], round(entry["psnr"], 4), round(entry["ssim"], 4))
