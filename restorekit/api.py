@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from restorekit.batch.run import Operation
-from restorekit.errors import UsageError
-from restorekit.image import Metadata, Picture
-from restorekit.tasks.base import Run, Task
-from restorekit.types import RunSettings
+from restorekit.tasks.arrays import Array, restore
 from restorekit.zoo import LoadedModel, find, load_model
 
-Array = TypeVar("Array", NDArray[Any], Tensor)
+__all__ = ["Array", "load", "restore"]
 
 
 def load(path_or_name: str, *, offline: bool = False) -> LoadedModel:
@@ -26,70 +15,3 @@ def load(path_or_name: str, *, offline: bool = False) -> LoadedModel:
         ModelNotFoundError: there is no such model. WeightsError: the file is damaged or foreign.
     """
     return load_model(find(path_or_name, offline=offline))
-
-
-def restore(
-    task: Task[Any],
-    image: Array,
-    options: Any,
-    model: LoadedModel | str | None = None,
-    *,
-    iterations: int | None = None,
-    quality: Literal["fast", "balanced", "best"] = "balanced",
-    device: str = "auto",
-    tile: int | Literal["auto"] = "auto",
-) -> Array:
-    """Restore an image by any task; return the same kind of array, of the same dtype and device.
-
-    Args:
-        task: one of `restorekit.tasks`, or your own.
-        image: a NumPy array [H, W] or [H, W, 3], or a tensor [H, W], [C, H, W] or [B, C, H, W]. Integers are taken on
-            the scale of their type, floats on [0, 1].
-        options: an instance of `task.Options`.
-        model: a loaded model, a name or path, or None for the default one.
-        iterations: how many, None for as many as measured best.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile.
-
-    Raises:
-        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
-    """
-    if not isinstance(image, (np.ndarray, Tensor)):
-        raise UsageError(f"an image must be a NumPy array or a tensor, not {type(image).__name__}")
-    settings = RunSettings.parse(quality, device, tile)
-    task.check(options, ())
-    operation = task.prepare(options, Run(task.select(options, model, iterations=iterations), settings, iterations))
-    return _restore_tensor(image, operation) if isinstance(image, Tensor) else _restore_array(image, operation)
-
-
-def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or not image.size:
-        raise UsageError(f"an array must be [H, W] or [H, W, 3], not of shape {list(image.shape)}")
-    if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
-        raise UsageError(f"an array must be uint8, uint16 or floating, not {image.dtype}")
-    if not np.isfinite(image).all():
-        raise UsageError("the array holds NaN or infinite values")
-    restored: Any = operation(Picture(image, Metadata("tiff")))
-    pixels: NDArray[Any] = restored.picture.pixels
-    return pixels
-
-
-def _restore_tensor(image: Tensor, operation: Operation) -> Tensor:
-    if image.ndim == 4:
-        if not len(image):
-            raise UsageError("an empty batch of images")
-        return torch.stack([_restore_tensor(one, operation) for one in image])
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[0] not in (1, 3)):
-        raise UsageError(f"a tensor must be [H, W], [C, H, W] or [B, C, H, W], not of shape {list(image.shape)}")
-    if image.dtype is torch.bfloat16:
-        raise UsageError("a tensor of bfloat16 cannot be restored; use float16 or float32")
-    pixels = image.detach().cpu().numpy()
-    if image.ndim == 3:
-        pixels = pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)
-    restored = _restore_array(np.ascontiguousarray(pixels), operation)
-    if restored.ndim == 3:
-        restored = np.moveaxis(restored, 2, 0)
-    elif image.ndim == 3:
-        restored = restored[None]
-    return torch.from_numpy(np.ascontiguousarray(restored)).to(image.device)

@@ -79,7 +79,6 @@ def _measure(
     from restorekit.inference.runner import resolve_device
 
     task = benchmark.task
-    benchmark.prepare(options.data, seed)
     named: list[str] | list[None] = options.model or [None]
     choices = [task.select(None, name, offline=options.offline) for name in named]
     methods = dict(baselines)

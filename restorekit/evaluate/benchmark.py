@@ -149,9 +149,10 @@ def evaluate_methods(
         DatasetError: no folder, or no usable image in it.
         UsageError: no methods, no conditions, two alike, or a negative seed.
     """
+    slices = benchmark.takes_slices and holds_slices(folder)
+    benchmark.prepare(seed, slices=slices)
     _check(benchmark, methods, seed)
-    slices = benchmark.slices(folder)
-    found = clean_pictures(folder, benchmark, max_pixels) if slices is None else slices
+    found = clean_slices(folder) if slices else clean_pictures(folder, benchmark, max_pixels)
     bench = _Bench(benchmark, methods, crops)
     runs = len(methods) * len(benchmark.conditions)
     skipped = []

@@ -244,7 +244,7 @@ class Benchmark(ABC, Generic[C]):
     axis: the name of a condition in JSON: `sigma`, `quality_factor`, `pattern`. Options: a frozen dataclass of the
     options of `restorekit eval TASK`; the docstring of the class is its help. baselines: other methods by name.
     untouched: the baseline that does nothing, None where an observation has not the shape of a clean image. seeded:
-    whether anything is drawn at random. conditions: those to measure under, all different.
+    whether anything is drawn at random. takes_slices: whether a folder may hold complex slices. conditions: those to measure under, all different.
     """
 
     axis: ClassVar[str]
@@ -252,6 +252,7 @@ class Benchmark(ABC, Generic[C]):
     baselines: ClassVar[Mapping[str, Baseline]]
     untouched: ClassVar[str | None] = None
     seeded: ClassVar[bool] = False
+    takes_slices: ClassVar[bool] = False
     task: Task[Any]
     conditions: tuple[C, ...]
 
@@ -305,16 +306,12 @@ class Benchmark(ABC, Generic[C]):
         for condition in self.conditions:
             run.models.preload(self.describe(condition).on_card)
 
-    def prepare(self, folder: Path, seed: int) -> None:
-        """Prepare for the clean images of a folder, before anything is measured."""
+    def prepare(self, seed: int, *, slices: bool) -> None:
+        """Prepare for clean images, or for complex slices, before anything is measured."""
 
     def method_name(self, run: Run) -> str:
         """Return the name of the models in tables."""
         return run.models.name_at(run.settings.quality)
-
-    def slices(self, folder: Path) -> Any:
-        """Return clean images of another kind than pictures in a folder, None if there are none."""
-        return None
 
 
 FULL_SCALE = 255.0

@@ -21,10 +21,9 @@ from restorekit.tasks.base import Condition, Run
 from restorekit.tasks.lazily import (
     Image,
     NDArray,
-    api,
+    arrays,
     batch,
     batch_files,
-    evaluate,
     fourier,
     imaging,
     kspace_networks,
@@ -328,6 +327,7 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
     Options = CsMriBenchmarkOptions
     untouched = "zero-filling"
     seeded = True
+    takes_slices = True
     baselines = {
         "zero-filling": base.Baseline(
             lambda self, observed, mask: self.solved(observed, mask, lambda physics, y: physics.A_adjoint(y))
@@ -347,9 +347,9 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
         if not self._samplings and not options.mask:
             raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
 
-    def prepare(self, folder: Path, seed: int) -> None:
-        """Make the masks; those of complex slices keep the imaginary part."""
-        options, real = self.options, self.slices(folder) is None
+    @override
+    def prepare(self, seed: int, *, slices: bool) -> None:
+        options, real = self.options, not slices
         drawn = [
             KspaceMask(text, fourier.DrawnMask(fourier.Sampling(*sampling), seed), real)
             for text, sampling in zip(options.sampling or [], self._samplings, strict=True)
@@ -371,10 +371,6 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
             known = "the mask; magnitudes are compared with magnitudes"
         done = f"{images} are Fourier transformed (orthonormal) and sampled by the mask; {noise}. "
         return f"{done}Methods know {known}."
-
-    @override
-    def slices(self, folder: Path) -> Any:
-        return evaluate.clean_slices(folder) if evaluate.holds_slices(folder) else None
 
     @override
     def clean(self, picture: imaging.Picture) -> Image:
@@ -559,7 +555,7 @@ def _reconstruct(
 
 
 def cs_mri(
-    kspace: api.Array,
+    kspace: arrays.Array,
     mask: NDArray[Any] | torch.Tensor | None = None,
     *,
     centred: bool = True,
@@ -568,7 +564,7 @@ def cs_mri(
     model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
-) -> api.Array:
+) -> arrays.Array:
     """Reconstruct images from a part of their k-space; return complex64, an array or a tensor of the same shape.
 
     Args:

@@ -14,7 +14,19 @@ from typing_extensions import override
 from restorekit.errors import UsageError
 from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
-from restorekit.tasks.lazily import Image, api, batch, batch_files, imaging, jpeg, np, physics_base, runner, torch, zoo
+from restorekit.tasks.lazily import (
+    Image,
+    arrays,
+    batch,
+    batch_files,
+    imaging,
+    jpeg,
+    np,
+    physics_base,
+    runner,
+    torch,
+    zoo,
+)
 from restorekit.types import DefaultModels, Option, RunReport, Units
 
 _CHROMA_ERROR = 0.44
@@ -322,14 +334,14 @@ def _luma_of(picture: imaging.Picture) -> Image:
 
 
 def deblock(
-    image: api.Array,
+    image: arrays.Array,
     quality_factor: int,
     *,
     model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> api.Array:
+) -> arrays.Array:
     """Remove the traces of JPEG compression; return the same kind of array, of the same shape, dtype and device.
 
     Args:
@@ -347,4 +359,4 @@ def deblock(
         options = DeblockOptions(operator.index(quality_factor))
     except TypeError:
         raise UsageError(f"quality_factor must be a whole number from 1 to 100, not {quality_factor!r}") from None
-    return api.restore(Deblock(), image, options, model, quality=quality, device=device, tile=tile)
+    return arrays.restore(Deblock(), image, options, model, quality=quality, device=device, tile=tile)

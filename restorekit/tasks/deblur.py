@@ -18,7 +18,7 @@ from restorekit.tasks.lazily import (
     Image,
     NDArray,
     admm,
-    api,
+    arrays,
     batch,
     batch_files,
     blur,
@@ -542,7 +542,7 @@ class Deblur(base.Task[DeblurOptions]):
 
 
 def deblur(
-    image: api.Array,
+    image: arrays.Array,
     kernel: NDArray[Any] | torch.Tensor | str,
     *,
     noise: float | Literal["auto"] = "auto",
@@ -552,7 +552,7 @@ def deblur(
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> api.Array:
+) -> arrays.Array:
     """Undo a blur that is known; return the same kind of array, of the same shape, dtype and device.
 
     Args:
@@ -574,6 +574,6 @@ def deblur(
         raise UsageError(f"a kernel is an array, a tensor or a name such as 'gaussian:2', not {kernel!r}")
     named, taps = (kernel, None) if isinstance(kernel, str) else ("", kernel)
     options = DeblurOptions(named, str(noise), boundary, taps)
-    return api.restore(
+    return arrays.restore(
         Deblur(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile
     )

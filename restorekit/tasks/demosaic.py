@@ -15,7 +15,7 @@ from restorekit.tasks.base import Condition, Run
 from restorekit.tasks.lazily import (
     Image,
     NDArray,
-    api,
+    arrays,
     batch,
     batch_files,
     bayer,
@@ -362,14 +362,14 @@ def _trace(
 
 
 def demosaic(
-    image: api.Array,
+    image: arrays.Array,
     pattern: Literal["rggb", "bggr", "grbg", "gbrg"],
     *,
     model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> api.Array:
+) -> arrays.Array:
     """Make a colour image of a mosaic; return the same kind of array, of the same dtype and device.
 
     Args:
@@ -388,4 +388,4 @@ def demosaic(
     """
     if not isinstance(pattern, str):
         raise UsageError(f"pattern must be one of {', '.join(_PATTERNS)}, not {pattern!r}")
-    return api.restore(Demosaic(), image, DemosaicOptions(pattern), model, quality=quality, device=device, tile=tile)
+    return arrays.restore(Demosaic(), image, DemosaicOptions(pattern), model, quality=quality, device=device, tile=tile)

@@ -13,7 +13,7 @@ from restorekit.tasks import base
 from restorekit.tasks.base import Condition, Run
 from restorekit.tasks.lazily import (
     Image,
-    api,
+    arrays,
     batch,
     batch_files,
     imaging,
@@ -279,14 +279,14 @@ def _choose_model(
 
 
 def denoise(
-    image: api.Array,
+    image: arrays.Array,
     sigma: float | Literal["auto"],
     *,
     model: zoo.LoadedModel | str | None = None,
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> api.Array:
+) -> arrays.Array:
     """Remove Gaussian noise; return the same kind of array, of the same shape, dtype and device.
 
     Args:
@@ -301,4 +301,6 @@ def denoise(
     Raises:
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
-    return api.restore(Denoise(), image, DenoiseOptions(str(sigma)), model, quality=quality, device=device, tile=tile)
+    return arrays.restore(
+        Denoise(), image, DenoiseOptions(str(sigma)), model, quality=quality, device=device, tile=tile
+    )

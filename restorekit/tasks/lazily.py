@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from restorekit import api, zoo
     from restorekit import image as imaging
     from restorekit import models as networks
+    from restorekit import zoo
     from restorekit.batch import files as batch_files
     from restorekit.batch import run as batch
-    from restorekit.evaluate import benchmark as evaluate
     from restorekit.image import mri as mri_files
     from restorekit.inference import mri, plug_and_play, runner
     from restorekit.inference import windows as windowing
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from restorekit.physics import mosaic as bayer
     from restorekit.physics import noise as noise_model
     from restorekit.solvers import admm, differentiation, split_bregman
+    from restorekit.tasks import arrays
     from restorekit.zoo import selection
 
     Image = NDArray[np.float32]
@@ -45,13 +45,12 @@ else:
     NDArray = Image = Any
     np, torch = _Lazy("numpy"), _Lazy("torch")
     for _name, _module in {
-        "api": "api",
+        "arrays": "tasks.arrays",
         "zoo": "zoo",
         "imaging": "image",
         "networks": "models",
         "batch_files": "batch.files",
         "batch": "batch.run",
-        "evaluate": "evaluate.benchmark",
         "mri_files": "image.mri",
         "mri": "inference.mri",
         "plug_and_play": "inference.plug_and_play",

@@ -17,7 +17,7 @@ from restorekit.tasks.deblur import NOISE
 from restorekit.tasks.lazily import (
     Image,
     admm,
-    api,
+    arrays,
     batch,
     batch_files,
     blur,
@@ -412,7 +412,7 @@ class Superres(base.Task[SuperresOptions]):
 
 
 def superres(
-    image: api.Array,
+    image: arrays.Array,
     scale: Literal[2, 3, 4],
     *,
     noise: float | Literal["auto"] = 0,
@@ -421,7 +421,7 @@ def superres(
     quality: Literal["fast", "balanced", "best"] = "balanced",
     device: str = "auto",
     tile: int | Literal["auto"] = "auto",
-) -> api.Array:
+) -> arrays.Array:
     """Enlarge an image; return the same kind of array, `scale` times as high and wide, of its dtype and device.
 
     Args:
@@ -438,6 +438,6 @@ def superres(
         UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
     """
     options = SuperresOptions(scale, str(noise))
-    return api.restore(
+    return arrays.restore(
         Superres(), image, options, model, iterations=iterations, quality=quality, device=device, tile=tile
     )
