@@ -18,10 +18,10 @@ class Interpolator(PatchNetwork):
     halo = 0
     bytes_per_patch = 1
 
-    def forward(self, observed, level, stride=1, tile_size=None, mask=None):
+    def forward(self, observed, conditioning, stride=1, tile_size=None, mask=None):
         height, width = observed.shape[-2:]
         assert min(height, width) >= self.patch_size
-        assert torch.allclose(level, torch.tensor(INTERPOLATION_ERROR))
+        assert torch.allclose(conditioning, torch.tensor(INTERPOLATION_ERROR))
         first = mask[0, :, :2, :2].argmax(0).flatten().tolist()
         pattern = BayerPattern("".join("rgb"[channel] for channel in first))
         assert torch.equal(mask[0], bayer_mask(height, width, pattern).permute(2, 0, 1))

@@ -178,7 +178,7 @@ def solve(
 
     def run() -> Tensor:
         start = prox(x0, schedule.opening.reshape(-1, 1, 1, 1))
-        solution = admm(denoiser, prox, start, schedule, tolerance=splitting.tolerance, watch=tell)
+        solution = admm(denoiser, prox, start, schedule, tol=splitting.tolerance, watch=tell)
         return result(solution.x, solution.z)
 
     images = within_memory(run)

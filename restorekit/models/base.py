@@ -1,69 +1,74 @@
-"""What every network of the zoo can do, whatever is inside."""
+"""What every network of the zoo can do."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Lt, MinLen
+from pydantic import AfterValidator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from restorekit.numerics.patches import GridBlock, grid_blocks, regular_length
 from restorekit.physics.base import Measurement
 
 
+def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(low >= high for low, high in pairwise(values)):
+        raise ValueError("the numbers must increase")
+    return values
+
+
+Count = Annotated[int, Ge(1)]
+Number = Annotated[float, Ge(0), Lt(math.inf)]
+Steps = Annotated[tuple[Count, ...], AfterValidator(_increasing)]
+Widths = Annotated[tuple[Count, ...], MinLen(1)]
+Knots = Annotated[tuple[Number, ...], MinLen(1), AfterValidator(_increasing)]
+
+
 class Reconstructor(nn.Module, ABC):
-    """A network that makes images of what was measured of them."""
+    """A network that makes images of a measurement.
 
-    @property
-    @abstractmethod
-    def channels(self) -> int:
-        """1 for grey images, 2 for complex ones, 3 for RGB."""
+    channels: 1 for grey images, 2 for complex ones, 3 for RGB. patch_size: the least height and width of an image, in
+    pixels. matrices: the names of the parameters that are matrices, whose rows and columns training may precondition.
+    rates: the learning rates of the parameters that have one of their own in training. repeated_part: the name of the
+    submodule that does most of the work, empty for the network itself.
+    """
 
-    @property
-    @abstractmethod
-    def patch_size(self) -> int:
-        """The least height and width of an image it takes, in pixels."""
-
-    @property
-    def matrices(self) -> tuple[str, ...]:
-        """The names of the parameters that are matrices, whose rows and columns training may precondition."""
-        return ()
-
-    @property
-    def rates(self) -> Mapping[str, float]:
-        """The learning rates of the parameters that have one of their own in training."""
-        return {}
+    channels: int
+    patch_size: int
+    matrices: tuple[str, ...] = ()
+    rates: Mapping[str, float] = MappingProxyType({})
+    repeated_part: str = ""
 
     @property
     def repeated(self) -> nn.Module:
-        """The part that does most of the work, which training may compile."""
-        return self
+        """The submodule that training may compile."""
+        return self.get_submodule(self.repeated_part)
 
     @abstractmethod
     def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
-        """Return the images [B, C, H, W]; values may lie outside [0, 1].
-
-        Args:
-            measurement: what was observed, and how.
-            stride: of its patch grids, if it has any.
-            tile_size: of the blocks that patches are restored in, as in `PatchNetwork.forward`.
-        """
+        """Return the images [B, C, H, W], perhaps outside [0, 1]; stride and tile_size as in `PatchNetwork.forward`."""
 
     def fitted(
         self, measurement: Measurement, stride: int, generator: torch.Generator
     ) -> tuple[tuple[Tensor, Tensor | None], ...]:
-        """Return the images that training compares with the clean ones, with gradients.
+        """Return the images that training compares with the clean ones, and the weights of their pixels, [H, W].
 
-        Each comes with the weight of its pixels, [H, W], or None where all count alike. `generator` is for numbers
-        drawn at random.
+        The weights are None where all count alike. `generator` serves random draws.
         """
         return ((self.reconstruct(measurement, stride), None),)
 
     @torch.no_grad()
     def load_compatible_weights(self, source: Reconstructor) -> bool:
-        """Take over the numbers of another network; False if they do not fit."""
+        """Copy the parameters of another network; return False if they do not fit."""
         own, numbers = self.state_dict(), source.state_dict()
         if {name: tensor.shape for name, tensor in own.items()} != {name: t.shape for name, t in numbers.items()}:
             return False
@@ -80,19 +85,18 @@ class Window:
 
     @property
     def length(self) -> int:
-        """Of what is seen."""
-        length: int = self.seen.stop - self.seen.start
-        return length
+        """The number of pixels seen."""
+        return int(self.seen.stop - self.seen.start)
 
     @property
     def within(self) -> slice:
-        """Where in the window what is kept lies."""
+        """Where the kept pixels lie in the window."""
         return slice(self.kept.start - self.seen.start, self.kept.stop - self.seen.start)
 
 
 @dataclass(frozen=True)
 class View:
-    """How a network is shown an image: by a turn of `turns.turned`, cells beginning `down` and `right` of a corner."""
+    """How a network is shown an image: by a symmetry of `numerics.dihedral`, with cells from `down` and `right` on."""
 
     turn: int = 0
     down: int = 0
@@ -100,17 +104,16 @@ class View:
 
 
 class PatchNetwork(Reconstructor):
-    """A network that estimates a clean image from the patches of an observed one."""
+    """A network that estimates a clean image from the patches of an observed one.
 
-    @property
-    @abstractmethod
-    def halo(self) -> int:
-        """How many pixels around a tile it is given; 0 if each patch is restored by itself."""
+    halo: the number of pixels around a tile that it also looks at; 0 if each patch is restored by itself.
+    bytes_per_patch: working memory for one patch of a tile. views: the views whose estimates are averaged at the best
+    quality; the first suffices otherwise.
+    """
 
-    @property
-    @abstractmethod
-    def bytes_per_patch(self) -> int:
-        """Working memory that one patch of a tile costs."""
+    halo: int = 0
+    bytes_per_patch: int
+    views: tuple[View, ...] = (View(),)
 
     @property
     def has_strides(self) -> bool:
@@ -118,31 +121,25 @@ class PatchNetwork(Reconstructor):
         return self.grid_stride(1) != self.grid_stride(2)
 
     def grid_stride(self, stride: int) -> int:
-        """The distance of the patches it restores when asked for every stride-th one."""
+        """Return the distance of the restored patches when asked for every stride-th one."""
         return stride
 
-    @property
-    def views(self) -> tuple[View, ...]:
-        """The views whose estimates are averaged at the best quality; otherwise the first is enough."""
-        return (View(),)
-
     def windows(self, length: int, first: int = 0) -> list[Window]:
-        """The parts to restore a side of `length` pixels by, which are kept one over the other in their order.
+        """Return the windows to restore a side of `length` pixels by, later ones overwriting earlier ones.
 
-        first: where cells begin. The last may end beyond the image, which then has to be continued.
+        Cells begin at `first`. The last window may end beyond the image, which then has to be extended.
         """
         whole = slice(0, max(length, self.patch_size))
         return [Window(whole, whole)]
 
     def continued_length(self, length: int) -> int:
-        """How far a side of `length` pixels has to be continued for the last of its `windows`; at least `length`."""
-        end: int = self.windows(length)[-1].seen.stop
-        return max(length, end)
+        """Return how far a side of `length` pixels has to be extended for the last of its `windows`."""
+        return max(length, int(self.windows(length)[-1].seen.stop))
 
     def blocks(self, height: int, width: int, stride: int, tile_size: int) -> list[GridBlock]:
-        """The blocks of patches that tiles of an image are restored by.
+        """Return the blocks of patches that an image is restored by in tiles.
 
-        Where patches look at others they lie on one regular grid, whose end may be some pixels beyond the image's.
+        Patches that look at others lie on one regular grid, which may end some pixels beyond the image.
         """
         stride = self.grid_stride(stride)
         if self.halo:
@@ -153,31 +150,29 @@ class PatchNetwork(Reconstructor):
     def forward(
         self,
         observed: Tensor,
-        level: Tensor,
+        conditioning: Tensor,
         stride: int = 1,
         tile_size: int | None = None,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Sum of the patch estimates and their number at each pixel; the estimate is their quotient.
+        """Return sums of the patch estimates, [B, C, H, W], and their number at each pixel, [H, W], to divide by.
 
         Args:
             observed: images [B, C, H, W], at least as high and wide as a patch; values outside [0, 1] are welcome.
-            level: how strong the degradation is, [B]: for noise its standard deviation, in [0, 1].
+            conditioning: how strong the degradation is, [B]: for noise its sigma, in [0, 1].
             stride: restore every stride-th patch in each direction.
             tile_size: restore blocks of at most this many pixels across, each patch once and the last row and column of
-                patches included. None restores the regular grid in one go and leaves pixels beyond it uncovered.
+                patches included. None restores the regular grid at once and leaves pixels beyond it uncovered.
             mask: 1 where a value was observed, 0 where not, [B, C, H, W]; None if all were.
-
-        Returns:
-            sums [B, C, H, W] and coverage [H, W].
         """
 
+    @override
     def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
-        """Return the quotient of sums and coverage for the first guess of a measurement."""
         sums, covered = self(measurement.x0, measurement.conditioning, stride, tile_size, mask=measurement.mask)
         quotient: Tensor = sums / covered
         return quotient
 
+    @override
     def fitted(
         self, measurement: Measurement, stride: int, generator: torch.Generator
     ) -> tuple[tuple[Tensor, Tensor | None], ...]:

@@ -1,124 +1,89 @@
-"""What fixes the shapes of a sparse-coding network."""
+"""Trainable sparse coding of patches, alone or together with similar ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Ge
 from torch import Tensor, nn
+from typing_extensions import override
 
-from restorekit.errors import WeightsError
-from restorekit.models.base import PatchNetwork, Reconstructor
-from restorekit.models.settings import SettingsReader
+from restorekit.models.base import Count, Knots, PatchNetwork, Reconstructor, Steps
+from restorekit.numerics import patches as grids
 from restorekit.numerics.level_interpolation import LevelInterpolation
-from restorekit.numerics.patches import (
-    GridBlock,
-    accumulate_blocks,
-    aggregate_patches,
-    coverage,
-    extract_patches,
-    grid_blocks,
-    grid_shape,
-    patch_means,
-    regular_length,
-)
-from restorekit.priors.centralised import CentralisedPrior
-from restorekit.priors.group import GroupPrior
+from restorekit.numerics.patches import GridBlock, extract_patches
+from restorekit.priors import PRIORS
+from restorekit.priors.base import Neighbourhood, Thresholds
 from restorekit.priors.neighbours import Grid, Neighbours, Similarities
-from restorekit.priors.sparse import SparsePrior, soft_threshold
+from restorekit.settings import Settings
 from restorekit.solvers.proximal_gradient import Operators, gradient_step
 
-PRIORS = ("sparse", "group", "centralised")
+CHUNK = 1024
+"""Patches that go through their steps together, so that their codes stay in the cache."""
+LARGEST_INITIAL_MOMENTUM = 0.6
+INITIAL_INTERPOLATED = 0.3
+COARSE_STRIDE = 2
+"""Patches of the smaller scales lie at least so far apart: only means are read from them."""
+HALO = 20
+"""Pixels around a tile whose patches count as neighbours of those inside, and as parts of the estimates in between."""
 
 
 @dataclass(frozen=True)
-class SparseCodingSettings:
+class SparseCodingSettings(Settings):
     """What fixes the shapes of a `SparseCoding` network.
 
-    channels: 1 grey, 3 RGB. patch_size: the p of p x p patches. atoms: columns of the dictionary. steps: K.
-    knots: levels in [0, 1] at which whatever depends on the level is stored. scales: how many halvings of the image
-    help to find the mean of a patch, plus one; 1 is the paper's model.
-    prior: "sparse" (SC), "group" (GroupSC) or "centralised" (CSR). refresh: the steps before which the estimates are
-    averaged and similarities and targets renewed. neighbours: how many similar patches count. feedback: whether targets
-    and means learn from the renewed estimate (variance reduction). gains: whether C and W have a gain for every atom
-    and level. masked: whether some values of an image may be interpolated, as in a mosaic.
+    channels: 1 grey, 3 RGB. patch_size: the p of p x p patches. atoms: columns of the dictionary. steps: K. knots:
+    values of the conditioning, in [0, 1], at which all that depends on it is stored. scales: how many halvings of the
+    image help to find the mean of a patch, plus one; 1 is the paper's model. prior: a name in `PRIORS`. refresh: the
+    steps before which the estimates are averaged and similarities and targets renewed. neighbours: how many similar
+    patches count. feedback: whether targets and means learn from the renewed estimate (variance reduction). gains:
+    whether C and W have a gain for every atom and knot. masked: whether some values of an image may be interpolated, as
+    in a mosaic.
     """
 
-    channels: int
-    patch_size: int
-    atoms: int
-    steps: int
-    knots: tuple[float, ...]
-    scales: int = 1
+    channels: Count
+    patch_size: Count
+    atoms: Count
+    steps: Count
+    knots: Knots
+    scales: Count = 1
     prior: str = "sparse"
-    refresh: tuple[int, ...] = ()
-    neighbours: int = 0
+    refresh: Steps = ()
+    neighbours: Annotated[int, Ge(0)] = 0
     feedback: bool = False
     gains: bool = False
     masked: bool = False
 
-    @classmethod
-    def parse(cls, settings: Mapping[str, object]) -> SparseCodingSettings:
-        """From the settings on a model card.
-
-        Raises:
-            WeightsError: they do not describe a network.
-        """
-        given = SettingsReader.of(settings, cls, "sparse-coding")
-        made = cls(
-            channels=given.count("channels"),
-            patch_size=given.count("patch_size"),
-            atoms=given.count("atoms"),
-            steps=given.count("steps"),
-            knots=given.levels("knots"),
-            scales=given.count("scales", 1),
-            prior=given.choice("prior", PRIORS),
-            refresh=given.steps("refresh"),
-            neighbours=given.count("neighbours", 0),
-            feedback=given.switch("feedback"),
-            gains=given.switch("gains"),
-            masked=given.switch("masked"),
-        )
-        if made.refresh and made.refresh[-1] >= made.steps:
-            raise WeightsError(f"setting refresh of a sparse-coding model must name steps below {made.steps}")
-        if made.prior != "sparse" and not (made.refresh and made.neighbours):
-            raise WeightsError(
-                f"a sparse-coding model with the {made.prior} prior needs the settings refresh and neighbours"
-            )
-        return made
-
-
-CHUNK = 1024
-"""Patches that go through their steps together, so that their codes stay in the cache."""
+    def __post_init__(self) -> None:
+        if self.prior not in PRIORS:
+            raise ValueError(f"prior: use one of {', '.join(PRIORS)}, not {self.prior!r}")
+        if self.refresh and self.refresh[-1] >= self.steps:
+            raise ValueError(f"refresh: name steps below {self.steps}")
+        if PRIORS[self.prior].uses_neighbours and not (self.refresh and self.neighbours):
+            raise ValueError(f"the {self.prior} prior needs refresh and neighbours")
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What a network has learned, at the levels [B] of a batch.
+class CodingParameters:
+    """The parameters of a network for the conditioning [B] of a batch.
 
-    synthesis: W^T, [B, p, m]. thresholds: [K, B, 1, p]. nonlocal_numbers: of the non-local prior, [K, ...].
-    target_feedback, mean_feedback: nu and g, [R, B, 1, 1]. interpolated_weight: w_k, [K].
+    synthesis: W^T, [B, p, m]. thresholds: [K, B, 1, p]. prior_numbers: of the prior, [K, ...]. target_feedback,
+    mean_feedback: nu and g, [R, B, 1, 1]. interpolated_weight: w_k, [K].
     """
 
-    level: Tensor
+    conditioning: Tensor
     operators: Operators
     synthesis: Tensor
     thresholds: Tensor
-    nonlocal_numbers: Tensor | None
+    prior_numbers: Tensor
     target_feedback: Tensor | None
     mean_feedback: Tensor | None
     interpolated_weight: Tensor | None
-
-
-@dataclass(frozen=True)
-class Priors:
-    """What patches are drawn to once similar ones are known; None and None for soft thresholding throughout."""
-
-    prior: GroupPrior | CentralisedPrior | None
-    similar: Neighbours | None
 
 
 Watcher = Callable[[int, Tensor, Tensor], None]
@@ -128,134 +93,111 @@ Watcher = Callable[[int, Tensor, Tensor], None]
 class PatchRestorer:
     """One run of the algorithm over the patches of a window; see `SparseCoding` for the formulas.
 
-    Args:
-        numbers: of the network.
-        priors: likewise.
-        refresh: the steps before which estimates are averaged and similarities, targets and means renewed.
-        patch_size: of the network.
-        grid: of the patches.
-        watch: told of every step.
+    refresh: the steps before which estimates are averaged and similarities, targets and means renewed.
     """
 
+    targets: Tensor
+    means: Tensor
+    similarities: Similarities | None = None
+    known: Tensor | None = None
+    watch: Watcher | None = None
+
     def __init__(
-        self,
-        numbers: Numbers,
-        priors: Priors,
-        refresh: tuple[int, ...],
-        patch_size: int,
-        grid: Grid,
-        watch: Watcher | None = None,
+        self, network: SparseCoding, parameters: CodingParameters, refresh: tuple[int, ...], grid: Grid
     ) -> None:
-        self.numbers, self.priors, self.refresh = numbers, priors, refresh
-        self.patch_size, self.grid, self.watch = patch_size, grid, watch
-        self.similarities: Similarities | None = None
-        self.known: Tensor | None = None
+        self.prior, self.similar, self.patch_size = network.nonlocal_prior, network.similar, network.patch_size
+        self.parameters, self.refresh, self.grid = parameters, refresh, grid
 
     def run(self, observed: Tensor, base: Tensor, mask: Tensor | None) -> Tensor:
-        """Estimates of the clean patches, [B, N, m].
+        """Return estimates of the clean patches, [B, N, m].
 
         Args:
             observed: the window, [B, C, h, w].
-            base: what the means of the patches are read from, likewise.
+            base: the image from which the means of the patches are read, likewise.
             mask: 1 where a value was observed, 0 where it was interpolated; None if all were observed.
         """
         patches = self._extract(observed)
         centred = patches - patches.mean(2, keepdim=True)
-        first_means = patch_means(base, self.patch_size, self.grid.stride)
+        first_means = grids.patch_means(base, self.patch_size, self.grid.stride)
         self.known = None if mask is None else self._extract(mask)
         confidence = self._confidence(0, slice(None))
-        point = torch.matmul(centred if confidence is None else centred * confidence, self.numbers.operators.analysis)
-        targets, means, evidence = centred, first_means, None
-        prior = self.priors.prior
-        bounds = (0, *self.refresh, len(self.numbers.thresholds))
-        codes, previous = self._steps(0, bounds[1], targets, point, torch.empty_like(point), None, means)
+        weighted = centred if confidence is None else centred * confidence
+        point = torch.matmul(weighted, self.parameters.operators.analysis)
+        self.targets, self.means = centred, first_means
+        evidence: Sequence[Tensor] = ()
+        bounds = (0, *self.refresh, len(self.parameters.thresholds))
+        codes, previous = self._steps(0, bounds[1], point, torch.empty_like(point), evidence)
         for number, (first, last) in enumerate(pairwise(bounds[1:])):
-            targets, means = self._renewed(number, codes, means, centred, first_means, observed.shape)
-            point = self._gradient_step(first, targets, codes, previous)
-            evidence = None if prior is None else prior.evidence(point, codes, evidence)
-            codes, previous = self._steps(first, last, targets, point, codes, evidence, means)
-        return self._estimates(codes, means)
+            self._renew(number, codes, centred, first_means, observed.shape)
+            point = self._gradient_step(first, codes, previous)
+            evidence = self.prior.evidence(point, codes, evidence)
+            codes, previous = self._steps(first, last, point, codes, evidence)
+        return self._estimates(codes)
 
     def _steps(
-        self,
-        first: int,
-        last: int,
-        targets: Tensor,
-        point: Tensor,
-        codes: Tensor,
-        evidence: Sequence[Tensor] | None,
-        means: Tensor,
+        self, first: int, last: int, point: Tensor, codes: Tensor, evidence: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """From z_first = `point`: alpha_last and the code before it, in the memory of `point` and `codes` in turn."""
         for rows in self._chunks(point.shape[1]):
-            averages = self._averages(evidence, rows)
-            now, before = self._prox(first, point[:, rows], averages, rows), codes[:, rows]
+            near = self._neighbourhood(evidence, rows)
+            now, before = self._prox(first, point[:, rows], near), codes[:, rows]
             if first == 0:
                 before = now if torch.is_grad_enabled() else before.copy_(now)
-            self._tell(first, now, means)
+            self._tell(first, now)
             for k in range(first + 1, last):
                 confidence = self._confidence(k, rows)
-                step = gradient_step(k, targets[:, rows], now, before, self.numbers.operators, confidence)
-                before, now = now, self._prox(k, step, averages, rows)
-                self._tell(k, now, means)
+                step = gradient_step(k, self.targets[:, rows], now, before, self.parameters.operators, confidence)
+                before, now = now, self._prox(k, step, near)
+                self._tell(k, now)
         if torch.is_grad_enabled():
             return now, before
         return (point, codes) if (last - first) % 2 else (codes, point)
 
-    def _gradient_step(self, k: int, targets: Tensor, codes: Tensor, previous: Tensor) -> Tensor:
-        """z_k of all patches, in the memory of `previous`."""
+    def _gradient_step(self, k: int, codes: Tensor, previous: Tensor) -> Tensor:
+        """Return z_k of all patches, in the memory of `previous`."""
+        operators = self.parameters.operators
         for rows in self._chunks(codes.shape[1]):
             confidence = self._confidence(k, rows)
-            point = gradient_step(
-                k, targets[:, rows], codes[:, rows], previous[:, rows], self.numbers.operators, confidence
-            )
+            point = gradient_step(k, self.targets[:, rows], codes[:, rows], previous[:, rows], operators, confidence)
         return point if torch.is_grad_enabled() else previous
 
-    def _renewed(
-        self, number: int, codes: Tensor, means: Tensor, centred: Tensor, first_means: Tensor, shape: torch.Size
-    ) -> tuple[Tensor, Tensor]:
-        """Targets and means after the estimates have been averaged; the similarities are renewed too."""
-        height, width = shape[-2:]
-        sums = aggregate_patches(self._estimates(codes, means), height, width, self.patch_size, self.grid.stride)
-        covered = coverage(height, width, self.patch_size, self.grid.stride, codes.device)
+    def _renew(self, number: int, codes: Tensor, centred: Tensor, first_means: Tensor, shape: torch.Size) -> None:
+        """Average the estimates, and renew similarities, targets and means."""
+        (height, width), stride = shape[-2:], self.grid.stride
+        sums = grids.aggregate_patches(self._estimates(codes), height, width, self.patch_size, stride)
+        covered = grids.coverage(height, width, self.patch_size, stride, codes.device)
         patches = self._extract(sums / covered.clamp_min(1))
         new_means = patches.mean(2, keepdim=True)
         patches = patches - new_means
-        if self.priors.similar is not None:
-            self.similarities = self.priors.similar.update(
-                self.similarities, patches, self.numbers.level, self.grid, number
-            )
-        if self.numbers.target_feedback is None or self.numbers.mean_feedback is None:
-            return centred, first_means
-        targets = torch.lerp(centred, patches, self.numbers.target_feedback[number])
-        return targets, torch.lerp(first_means, new_means, self.numbers.mean_feedback[number])
+        given = self.parameters
+        if self.similar is not None:
+            self.similarities = self.similar.update(self.similarities, patches, given.conditioning, self.grid, number)
+        if given.target_feedback is not None and given.mean_feedback is not None:
+            self.targets = torch.lerp(centred, patches, given.target_feedback[number])
+            self.means = torch.lerp(first_means, new_means, given.mean_feedback[number])
 
-    def _estimates(self, codes: Tensor, means: Tensor) -> Tensor:
-        """W alpha_i + mu_i 1, [B, N, m], laid out in memory as `aggregate_patches` likes it."""
-        return torch.matmul(self.numbers.synthesis.mT, codes.mT).add_(means.mT).mT
+    def _estimates(self, codes: Tensor) -> Tensor:
+        """Return W alpha_i + mu_i 1, [B, N, m], in the memory layout that suits `aggregate_patches`."""
+        return torch.matmul(self.parameters.synthesis.mT, codes.mT).add_(self.means.mT).mT
 
-    def _averages(self, evidence: Sequence[Tensor] | None, rows: slice) -> list[Tensor] | None:
-        """What the non-local prior goes by, averaged over similar patches."""
-        if evidence is None or self.similarities is None:
+    def _neighbourhood(self, evidence: Sequence[Tensor], rows: slice) -> Neighbourhood | None:
+        similar = self.similarities
+        if similar is None:
             return None
-        return [self.similarities.average(values, rows) for values in evidence]
+        return Neighbourhood([similar.average(values, rows) for values in evidence], similar.own[:, rows])
 
-    def _prox(self, k: int, point: Tensor, averages: list[Tensor] | None, rows: slice) -> Tensor:
-        prior, threshold = self.priors.prior, self.numbers.thresholds[k]
-        if prior is None or averages is None or self.similarities is None or self.numbers.nonlocal_numbers is None:
-            return soft_threshold(point, threshold)
-        own, numbers = self.similarities.own[:, rows], self.numbers.nonlocal_numbers[k]
-        return prior.prox(point, threshold, averages, own, numbers)
+    def _prox(self, k: int, point: Tensor, near: Neighbourhood | None) -> Tensor:
+        return self.prior.prox(point, self.parameters.thresholds[k], self.parameters.prior_numbers[k], near)
 
     def _confidence(self, k: int, rows: slice) -> Tensor | None:
-        """w_k where a value was interpolated, 1 where it was observed."""
-        if self.known is None or self.numbers.interpolated_weight is None:
+        """Return w_k where a value was interpolated, 1 where it was observed."""
+        if self.known is None or self.parameters.interpolated_weight is None:
             return None
-        known, weight = self.known[:, rows], self.numbers.interpolated_weight[k]
+        known, weight = self.known[:, rows], self.parameters.interpolated_weight[k]
         return known + weight * (1 - known)
 
     def _chunks(self, patches: int) -> list[slice]:
-        """Slices of the patches; one of all of them where gradients or a watcher want it."""
+        """Return slices of the patches; one of all of them where gradients or a watcher need it."""
         if torch.is_grad_enabled() or self.watch is not None:
             return [slice(None)]
         return [slice(start, start + CHUNK) for start in range(0, patches, CHUNK)]
@@ -263,26 +205,18 @@ class PatchRestorer:
     def _extract(self, images: Tensor) -> Tensor:
         return extract_patches(images, self.patch_size, self.grid.stride)
 
-    def _tell(self, k: int, codes: Tensor, means: Tensor) -> None:
+    def _tell(self, k: int, codes: Tensor) -> None:
         if self.watch is not None:
-            self.watch(k, codes, means)
-
-
-LARGEST_INITIAL_MOMENTUM = 0.6
-INITIAL_INTERPOLATED = 0.3
-COARSE_STRIDE = 2
-"""Patches of the smaller scales lie at least so far apart: only means are read from them."""
-HALO = 20
-"""Pixels around a tile whose patches count as neighbours of those inside, and as parts of the estimates in between."""
+            self.watch(k, codes, self.means)
 
 
 class SparseCoding(PatchNetwork):
     """x = average over patches of W alpha_i + mu_i 1, with alpha_i the sparse code of the centred patch y_i.
 
     The codes come from K steps of `gradient_step`, each followed by the proximal operator of the prior, with untied
-    D, C, W and thresholds for every step, atom and level (Lecouat, Ponce and Mairal, Fully Trainable and Interpretable
+    D, C, W and thresholds for every step, atom and knot (Lecouat, Ponce and Mairal, Fully Trainable and Interpretable
     Non-Local Sparse Models, algorithm 1). Before the steps `refresh` the estimates so far are averaged into an image;
-    from then on the prior looks at patches that are similar in it, and, with x_i, m_i its centred patches and means,
+    from then on the prior uses the patches that are similar in it, and, with x_i, m_i its centred patches and means,
 
         y_i <- y_i + nu (x_i - y_i),    mu_i <- mu_i + g (m_i - mu_i)
 
@@ -290,39 +224,36 @@ class SparseCoding(PatchNetwork):
     Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, table 1, in its discrete form.
 
     The papers keep the noisy mean of the patch, so that the noise of the lowest frequencies passes untouched (at
-    sigma 50 it is a tenth of the whole error). Here the same network, without neighbours, first denoises the image at half
-    the size, where the noise is half as strong, and the first means are those of y - g(sigma) up(y_half - x_half): y
-    without the noise that was found there. `scales` = 1 leaves the means as they are.
+    sigma 50 it is a tenth of the whole error). Here the same network, without neighbours, first denoises the image at
+    half the size, where the noise is half as strong, and the first means are those of y - g(sigma) up(y_half - x_half):
+    y without the noise that was found there. `scales` = 1 leaves the means as they are.
 
     In a mosaic the values that were not observed come interpolated, and count w_k instead of 1 in the data term of step
     k; w_k = 0 would be eq. 16 of the first paper.
     """
 
-    MATRICES = ("dictionary", "analysis", "synthesis")
-    """The parameters that are matrices applied to patches and codes; the others are thresholds, momenta and gains."""
-    LEVELLESS = (*MATRICES, "momentum", "similar.kappa", "similar.nu", "interpolated_weight")
-    """The parameters that are the same at all levels; the others are stored at knots, their first dimension."""
+    matrices = ("dictionary", "analysis", "synthesis")
 
     def __init__(self, settings: SparseCodingSettings) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.channels, self.patch_size = settings, settings.channels, settings.patch_size
         knots, steps, refreshes = len(settings.knots), settings.steps, len(settings.refresh)
         dimension = settings.channels * settings.patch_size**2
+        self.halo = HALO if settings.refresh else 0
+        self.bytes_per_patch = 4 * (5 * settings.atoms + 6 * dimension)  # five sets of codes and six of patches
         self.dictionary = nn.Parameter(torch.zeros(dimension, settings.atoms))  # D
         self.analysis = nn.Parameter(torch.zeros(settings.atoms, dimension))  # C^T
         self.synthesis = nn.Parameter(torch.zeros(dimension, settings.atoms))  # W
-        self.prior = SparsePrior(settings.atoms, steps, settings.knots)
-        # FISTA's momentum (k - 1) / (k + 2), stopped short of 1 for the sake of stable training.
+        self.prior = Thresholds(steps, settings.atoms, settings.knots)
+        # FISTA's momentum (k - 1) / (k + 2), limited for stable training.
         number = torch.arange(steps, dtype=torch.float32)
         self.momentum = nn.Parameter(((number - 1) / (number + 2)).clamp(0, LARGEST_INITIAL_MOMENTUM))
         self.interpolate = LevelInterpolation(settings.knots)
         if settings.scales > 1:
             self.low_pass_gain = nn.Parameter(torch.full((knots, settings.scales - 1), 0.8))
-        self.nonlocal_prior: GroupPrior | CentralisedPrior | None = None
+        self.nonlocal_prior = PRIORS[settings.prior](steps, settings.atoms, settings.knots)
         self.similar: Neighbours | None = None
-        if settings.prior != "sparse":
-            prior = GroupPrior if settings.prior == "group" else CentralisedPrior
-            self.nonlocal_prior = prior(steps, settings.knots)
+        if self.nonlocal_prior.uses_neighbours:
             self.similar = Neighbours(dimension, settings.neighbours, refreshes, settings.knots)
         if settings.feedback:
             self.target_feedback = nn.Parameter(torch.zeros(knots, refreshes))
@@ -333,31 +264,6 @@ class SparseCoding(PatchNetwork):
         if settings.masked:
             self.interpolated_weight = nn.Parameter(torch.full((steps,), INITIAL_INTERPOLATED))
 
-    @property
-    def channels(self) -> int:
-        """1 for grey images, 3 for RGB."""
-        return self.settings.channels
-
-    @property
-    def patch_size(self) -> int:
-        """The least height and width of an image it takes, in pixels."""
-        return self.settings.patch_size
-
-    @property
-    def matrices(self) -> tuple[str, ...]:
-        """The names of the parameters that are matrices."""
-        return self.MATRICES
-
-    @property
-    def halo(self) -> int:
-        """How far around a tile it looks, in pixels; 0 if each patch is restored by itself."""
-        return HALO if self.settings.refresh else 0
-
-    @property
-    def bytes_per_patch(self) -> int:
-        """Working memory that one patch of a tile costs: some five sets of codes and six of patches."""
-        return 4 * (5 * self.settings.atoms + 6 * self.dictionary.shape[0])
-
     @torch.no_grad()
     def initialise(self, dictionary: Tensor) -> None:
         """Start D, C and W from one dictionary [m, p], divided by its largest singular value (appendix A)."""
@@ -366,158 +272,145 @@ class SparseCoding(PatchNetwork):
         self.analysis.copy_(scaled.T)
         self.synthesis.copy_(scaled)
 
+    @override
     @torch.no_grad()
     def load_compatible_weights(self, source: Reconstructor) -> bool:
-        """Take over the numbers of another network, interpolated where knots differ; False if the shapes do not fit.
+        """Copy the parameters of another network, interpolated where knots differ; return False if shapes do not fit.
 
-        What only this network has stays as it is, what only the source has is left out.
+        Parameters that only one of the two networks has are left alone.
         """
         if not isinstance(source, SparseCoding):
             return False
-        own, levels = self.state_dict(), self.interpolate.knots
+        at_no_knots = {*self.matrices, "momentum", "similar.kappa", "similar.nu", "interpolated_weight"}
+        at_no_knots.update(f"nonlocal_prior.{name}" for name in self.nonlocal_prior.at_no_knots)
+        own, knots = self.state_dict(), self.interpolate.knots
         for name, tensor in source.state_dict().items():
             if name not in own:
                 continue
-            if name not in self.LEVELLESS and self.settings.knots != source.settings.knots:
-                tensor = source.interpolate(tensor, levels)
+            if name not in at_no_knots and self.settings.knots != source.settings.knots:
+                tensor = source.interpolate(tensor, knots)
             if own[name].shape != tensor.shape:
                 return False
             own[name].copy_(tensor)
         return True
 
+    @override
     def forward(
         self,
         observed: Tensor,
-        level: Tensor,
+        conditioning: Tensor,
         stride: int = 1,
         tile_size: int | None = None,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Restore the patches of `observed`; see `PatchNetwork.forward`."""
-        return self._estimate(observed, level, stride, tile_size, mask, scale=0)
+        return self._estimate(observed, conditioning, stride, tile_size, mask, scale=0)
 
-    def synthesis_at(self, level: Tensor) -> Tensor:
-        """W^T with its gains, whose rows the estimates are sums of: levels [B] -> [B, p, m]."""
-        synthesis = self.synthesis.T.expand(level.shape[0], -1, -1)
+    def synthesis_at(self, conditioning: Tensor) -> Tensor:
+        """Return W^T with its gains, whose rows the estimates are sums of: [B] -> [B, p, m]."""
+        synthesis = self.synthesis.T.expand(conditioning.shape[0], -1, -1)
         if not self.settings.gains:
             return synthesis
-        gain: Tensor = self.interpolate(self.synthesis_gain, level)
+        gain: Tensor = self.interpolate(self.synthesis_gain, conditioning)
         return gain[:, :, None] * synthesis
 
     def watched(
-        self, observed: Tensor, level: Tensor, stride: int, watch: Watcher, mask: Tensor | None = None
+        self, observed: Tensor, conditioning: Tensor, stride: int, watch: Watcher, mask: Tensor | None = None
     ) -> PatchRestorer:
-        """Restore the regular grid of patches in one go, as `forward` does one tile, and tell `watch` of every step.
-
-        Returns:
-            The run, which keeps the numbers it went by and the similarities it ended with.
-        """
+        """Run the regular grid of patches at once, as `forward` does one tile; return the run with its similarities."""
         height, width = observed.shape[-2:]
-        noise = self._coarse_noise(observed, level, stride, max(height, width), scale=0)
-        base = observed if noise is None else observed - _upsampled(noise, slice(0, height), slice(0, width))
-        grid = Grid(*grid_shape(height, width, self.patch_size, stride), stride)
-        run = PatchRestorer(self._numbers(level), self._priors, self.settings.refresh, self.patch_size, grid, watch)
+        noise = self._coarse_noise(observed, conditioning, stride, max(height, width), scale=0)
+        base = observed if noise is None else observed - _upsampled(noise, 0, 0, observed)
+        grid = Grid(*grids.grid_shape(height, width, self.patch_size, stride), stride)
+        run = PatchRestorer(self, self._coding_parameters(conditioning), self.settings.refresh, grid)
+        run.watch = watch
         run.run(observed, base, mask)
         return run
 
     def _estimate(
-        self, observed: Tensor, level: Tensor, stride: int, tile_size: int | None, mask: Tensor | None, scale: int
+        self,
+        observed: Tensor,
+        conditioning: Tensor,
+        stride: int,
+        tile_size: int | None,
+        mask: Tensor | None,
+        scale: int,
     ) -> tuple[Tensor, Tensor]:
         height, width = observed.shape[-2:]
         patch_size = self.patch_size
-        numbers = self._numbers(level)
-        coarse_noise = self._coarse_noise(observed, level, stride, tile_size, scale)
+        parameters = self._coding_parameters(conditioning)
+        coarse_noise = self._coarse_noise(observed, conditioning, stride, tile_size, scale)
         refresh = self.settings.refresh if scale == 0 else ()
-        rows, cols = grid_shape(height, width, patch_size, stride)
+        rows, cols = grids.grid_shape(height, width, patch_size, stride)
         if refresh and tile_size is not None:
-            # Peers are looked for on one regular grid: the last tiles are padded until it covers all of the image.
-            height, width = (regular_length(side, patch_size, stride) for side in (height, width))
+            # Neighbours are searched for on one regular grid: the last tiles are padded until it covers the image.
+            height, width = (grids.regular_length(side, patch_size, stride) for side in (height, width))
 
         def restore(block: GridBlock) -> tuple[Tensor, Tensor]:
             outer = block.grown(-(-self.halo // stride), height, width, patch_size) if refresh else block
-            window = _within(outer.window(patch_size), observed)
-            pixels = observed[..., window[0], window[1]]
-            base = pixels if coarse_noise is None else pixels - _upsampled(coarse_noise, *window)
-            known = None if mask is None else mask[..., window[0], window[1]]
-            size = outer.window_size(patch_size)
-            pixels, base, known = (
-                _filled(pixels, size),
-                _filled(base, size),
-                None if known is None else _filled(known, size),
-            )
+            window, size = (..., *outer.window(patch_size)), outer.window_size(patch_size)
+            pixels = observed[window]
+            base = pixels if coarse_noise is None else pixels - _upsampled(coarse_noise, outer.top, outer.left, pixels)
+            known = None if mask is None else _filled(mask[window], size)
+            pixels, base = _filled(pixels, size), _filled(base, size)
             grid = Grid(outer.rows, outer.cols, stride)
-            priors = self._priors if refresh else Priors(None, None)
-            estimates = PatchRestorer(numbers, priors, refresh, patch_size, grid).run(pixels, base, known)
-            inner = block.within(outer, estimates)
+            inner = block.within(outer, PatchRestorer(self, parameters, refresh, grid).run(pixels, base, known))
             size = block.window_size(patch_size)
-            sums = aggregate_patches(inner, *size, patch_size, stride)
-            covered = coverage(*size, patch_size, stride, observed.device)
+            sums = grids.aggregate_patches(inner, *size, patch_size, stride)
+            covered = grids.coverage(*size, patch_size, stride, observed.device)
             below, beyond = observed.shape[-2] - block.top, observed.shape[-1] - block.left
             return sums[..., :below, :beyond], covered[:below, :beyond]
 
         if tile_size is None:
-            whole = GridBlock(0, 0, rows, cols, stride)
-            sums, covered = restore(whole)
+            sums, covered = restore(GridBlock(0, 0, rows, cols, stride))
             short = (0, width - sums.shape[-1], 0, height - sums.shape[-2])
             return F.pad(sums, short), F.pad(covered, short)
-        blocks = grid_blocks(height, width, patch_size, stride, tile_size)
-        return accumulate_blocks(restore, blocks, patch_size, like=observed)
+        blocks = grids.grid_blocks(height, width, patch_size, stride, tile_size)
+        return grids.accumulate_blocks(restore, blocks, patch_size, like=observed)
 
     def _coarse_noise(
-        self, observed: Tensor, level: Tensor, stride: int, tile_size: int | None, scale: int
+        self, observed: Tensor, conditioning: Tensor, stride: int, tile_size: int | None, scale: int
     ) -> Tensor | None:
-        """g(sigma) (y_half - x_half), or None where there is no smaller scale."""
+        """Return g(sigma) (y_half - x_half), or None where there is no smaller scale."""
         if scale + 1 >= self.settings.scales or min(observed.shape[-2:]) < 2 * self.patch_size:
             return None
         coarse = F.avg_pool2d(observed, 2, ceil_mode=True, count_include_pad=False)
-        sums, covered = self._estimate(coarse, level / 2, max(stride, COARSE_STRIDE), tile_size, None, scale + 1)
-        gain = self.interpolate(self.low_pass_gain, level)[:, scale, None, None, None]
+        sums, covered = self._estimate(coarse, conditioning / 2, max(stride, COARSE_STRIDE), tile_size, None, scale + 1)
+        gain = self.interpolate(self.low_pass_gain, conditioning)[:, scale, None, None, None]
         # Where nothing was coded (covered = 0) no noise is known.
         noise: Tensor = gain * (covered > 0) * (coarse - sums / covered.clamp_min(1))
         return noise
 
-    def _numbers(self, level: Tensor) -> Numbers:
-        settings = self.settings
+    def _coding_parameters(self, conditioning: Tensor) -> CodingParameters:
+        settings, batch = self.settings, conditioning.shape[0]
 
         def of_refreshes(values: Tensor) -> Tensor:
-            at_level: Tensor = self.interpolate(values, level)
-            return at_level.T[:, :, None, None]
+            interpolated: Tensor = self.interpolate(values, conditioning)
+            return interpolated.T[:, :, None, None]
 
-        batch = level.shape[0]
         analysis = self.analysis.T.expand(batch, -1, -1)
         if settings.gains:
-            analysis = analysis * self.interpolate(self.analysis_gain, level)[:, None, :]
-        return Numbers(
-            level,
+            analysis = analysis * self.interpolate(self.analysis_gain, conditioning)[:, None, :]
+        return CodingParameters(
+            conditioning,
             Operators(self.dictionary.T.expand(batch, -1, -1), analysis, self.momentum),
-            self.synthesis_at(level),
-            self.prior.thresholds(level),
-            None if self.nonlocal_prior is None else self.nonlocal_prior.numbers(level),
+            self.synthesis_at(conditioning),
+            self.prior(conditioning),
+            self.nonlocal_prior.numbers(conditioning),
             of_refreshes(self.target_feedback) if settings.feedback else None,
             of_refreshes(self.mean_feedback) if settings.feedback else None,
             self.interpolated_weight if settings.masked else None,
         )
 
-    @property
-    def _priors(self) -> Priors:
-        return Priors(self.nonlocal_prior, self.similar)
-
-
-def _within(window: tuple[slice, slice], image: Tensor) -> tuple[slice, slice]:
-    """The part of the window that lies on the image."""
-    rows, cols = window
-    return slice(rows.start, min(rows.stop, image.shape[-2])), slice(cols.start, min(cols.stop, image.shape[-1]))
-
 
 def _filled(window: Tensor, size: tuple[int, int]) -> Tensor:
-    """A window that the end of the image has cut short, mirrored there until it has its `size` again."""
+    """Extend a window that is cut short by the end of the image to its `size`, by its mirror image."""
     short = size[1] - window.shape[-1], size[0] - window.shape[-2]
     return F.pad(window, (0, short[0], 0, short[1]), mode="reflect") if any(short) else window
 
 
-def _upsampled(coarse: Tensor, rows: slice, cols: slice) -> Tensor:
-    """The window `rows` x `cols` of `coarse` enlarged twice by repetition."""
-    top, left = rows.start // 2, cols.start // 2
-    window = coarse[..., top : (rows.stop + 1) // 2, left : (cols.stop + 1) // 2]
+def _upsampled(coarse: Tensor, top: int, left: int, like: Tensor) -> Tensor:
+    """Enlarge `coarse` twice by repetition, and return its window at pixel (`top`, `left`) of the size of `like`."""
+    height, width = like.shape[-2:]
+    window = coarse[..., top // 2 : (top + height + 1) // 2, left // 2 : (left + width + 1) // 2]
     enlarged = window.repeat_interleave(2, -2).repeat_interleave(2, -1)
-    return enlarged[..., rows.start - 2 * top : rows.stop - 2 * top, cols.start - 2 * left : cols.stop - 2 * left]
+    return enlarged[..., top % 2 : top % 2 + height, left % 2 : left % 2 + width]

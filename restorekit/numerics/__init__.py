@@ -1,1 +1,1 @@
-"""Small numerical tools that rooms above share."""
+"""Patches, symmetries, differences, interpolation and measures: arithmetic that knows no model."""

@@ -1,4 +1,4 @@
-"""Overlapping patches: taking an image apart on a regular grid and adding estimates back together.
+"""Overlapping patches: cutting images into them on a regular grid, and adding estimates back together.
 
 A patch grid of stride s on an H x W image has positions (r, c) with r = 0, s, 2s, ... <= H - p and likewise c. Patches
 are rows of a matrix: N of them, in row-major order of their positions.
@@ -17,46 +17,40 @@ from torch import Tensor
 
 from restorekit.errors import MemoryExhaustedError
 
+T = TypeVar("T")
+
 
 def grid_shape(height: int, width: int, patch_size: int, stride: int) -> tuple[int, int]:
-    """Rows and columns of the patch grid."""
+    """Return the rows and columns of the patch grid."""
     return (height - patch_size) // stride + 1, (width - patch_size) // stride + 1
 
 
 def extract_patches(images: Tensor, patch_size: int, stride: int = 1) -> Tensor:
-    """All patches of a grid: [B, C, H, W] -> [B, N, C * p * p]."""
+    """Return all patches of a grid: [B, C, H, W] -> [B, N, C * p * p]."""
     windows = images.unfold(2, patch_size, stride).unfold(3, patch_size, stride)
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
 def aggregate_patches(patches: Tensor, height: int, width: int, patch_size: int, stride: int = 1) -> Tensor:
-    """Sum of R_i^T x_i over the grid, the adjoint of `extract_patches`: [B, N, C * p * p] -> [B, C, H, W].
-
-    Fastest when `patches` is the transpose of a contiguous tensor.
-    """
+    """Return sum_i R_i^T x_i, the adjoint of `extract_patches`: [B, N, C * p * p] -> [B, C, H, W]."""
+    # Fastest when `patches` is the transpose of a contiguous tensor.
     return F.fold(patches.mT, (height, width), patch_size, stride=stride)
 
 
 def patch_means(images: Tensor, patch_size: int, stride: int = 1) -> Tensor:
-    """The mean of each patch over all its pixels and channels: [B, C, H, W] -> [B, N, 1]."""
+    """Return the mean of each patch over all its pixels and channels: [B, C, H, W] -> [B, N, 1]."""
     return F.avg_pool2d(images.mean(1, keepdim=True), patch_size, stride=stride).flatten(2).mT
 
 
 def coverage(height: int, width: int, patch_size: int, stride: int = 1, device: torch.device | None = None) -> Tensor:
-    """How many patches of the grid contain each pixel: [H, W]. Pixels beyond the last patch have zero."""
-    return torch.outer(
-        _coverage_1d(height, patch_size, stride, device), _coverage_1d(width, patch_size, stride, device)
-    )
+    """Return how many patches of the grid contain each pixel, [H, W]: zero beyond the last patch."""
 
+    def along(length: int) -> Tensor:
+        starts = torch.arange(0, length - patch_size + 1, stride, device=device)
+        pixels = torch.arange(length, device=device)[:, None]
+        return ((pixels >= starts) & (pixels < starts + patch_size)).sum(1).to(torch.float32)
 
-def _coverage_1d(length: int, patch_size: int, stride: int, device: torch.device | None) -> Tensor:
-    starts = torch.arange(0, length - patch_size + 1, stride, device=device)
-    pixels = torch.arange(length, device=device)
-    inside = (pixels[:, None] >= starts) & (pixels[:, None] < starts + patch_size)
-    return inside.sum(1).to(torch.float32)
-
-
-T = TypeVar("T")
+    return torch.outer(along(height), along(width))
 
 
 @dataclass(frozen=True)
@@ -70,82 +64,70 @@ class GridBlock:
     stride: int
 
     def window(self, patch_size: int) -> tuple[slice, slice]:
-        """The pixels that the patches of the block cover, as slices of rows and columns."""
+        """Return the pixels that the patches of the block cover, as slices of rows and columns."""
         height, width = self.window_size(patch_size)
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     def window_size(self, patch_size: int) -> tuple[int, int]:
-        """Height and width of the window."""
+        """Return the height and width of the window."""
         return (self.rows - 1) * self.stride + patch_size, (self.cols - 1) * self.stride + patch_size
 
     def grown(self, steps: int, height: int, width: int, patch_size: int) -> GridBlock:
-        """The block with `steps` more rows and columns all around, as far as the grid of the image goes."""
+        """Return the block with `steps` more rows and columns all around, as far as the image's grid goes."""
         up, left = min(steps, self.top // self.stride), min(steps, self.left // self.stride)
         down = min(steps, (height - patch_size - self.top) // self.stride - self.rows + 1)
         right = min(steps, (width - patch_size - self.left) // self.stride - self.cols + 1)
-        return replace(
-            self,
-            top=self.top - up * self.stride,
-            left=self.left - left * self.stride,
-            rows=self.rows + up + down,
-            cols=self.cols + left + right,
-        )
+        corner = self.top - up * self.stride, self.left - left * self.stride
+        return GridBlock(*corner, self.rows + up + down, self.cols + left + right, self.stride)
 
     def within(self, outer: GridBlock, patches: Tensor) -> Tensor:
-        """The patches [B, N, m] of this block out of those of a block around it on the same grid."""
+        """Select the patches [B, N, m] of this block from those of a block around it on the same grid."""
         top, left = (self.top - outer.top) // self.stride, (self.left - outer.left) // self.stride
         grid = patches.mT.reshape(patches.shape[0], patches.shape[2], outer.rows, outer.cols)
         return grid[..., top : top + self.rows, left : left + self.cols].flatten(2).mT
 
     def halves(self) -> tuple[GridBlock, GridBlock]:
-        """The block cut in two across its longer side. A block of a single patch cannot be cut."""
+        """Cut the block, of more than one patch, in two across its longer side."""
         if self.rows >= self.cols:
             cut = self.rows // 2
             lower = replace(self, top=self.top + cut * self.stride, rows=self.rows - cut)
             return replace(self, rows=cut), lower
         cut = self.cols // 2
-        right = replace(self, left=self.left + cut * self.stride, cols=self.cols - cut)
-        return replace(self, cols=cut), right
+        return replace(self, cols=cut), replace(self, left=self.left + cut * self.stride, cols=self.cols - cut)
 
 
 def regular_length(length: int, patch_size: int, stride: int) -> int:
-    """The least length from `length` on at whose end a regular grid of patches ends."""
+    """Return the least length, at least `length`, at whose end a regular grid of patches ends."""
     return length + (patch_size - length) % stride
 
 
 def grid_blocks(height: int, width: int, patch_size: int, stride: int, tile_size: int) -> list[GridBlock]:
-    """Cut the patch grid of an image into blocks that cover at most `tile_size` x `tile_size` pixels each.
+    """Cut the patch grid of an image, at least as large as a patch, into blocks of at most `tile_size` pixels across.
 
-    Every `stride`-th row and column of patches is used, and the last ones always, so that every pixel is covered. Where
-    the last row or column falls off the regular grid it is a block of its own. Needs height, width >= patch_size.
+    Every `stride`-th row and column of patches is used, and always the last ones, so that every pixel is covered. A
+    last row or column off the regular grid is a block of its own.
     """
     per_block = max(1, (tile_size - patch_size) // stride + 1)
+
+    def runs(last: int) -> list[tuple[int, int]]:
+        # The positions 0, s, 2s, ... and `last` as (start, count).
+        regular = last // stride + 1
+        found = [(first * stride, min(per_block, regular - first)) for first in range(0, regular, per_block)]
+        return [*found, (last, 1)] if last % stride else found
+
+    columns = runs(width - patch_size)
     return [
-        GridBlock(top, left, rows, cols, stride)
-        for top, rows in _runs(height - patch_size, stride, per_block)
-        for left, cols in _runs(width - patch_size, stride, per_block)
+        GridBlock(top, left, rows, cols, stride) for top, rows in runs(height - patch_size) for left, cols in columns
     ]
 
 
-def _runs(last: int, stride: int, per_block: int) -> list[tuple[int, int]]:
-    """The positions 0, s, 2s, ... and `last`, as runs (start, count) of at most `per_block` evenly spaced ones."""
-    regular = last // stride + 1
-    runs = [(first * stride, min(per_block, regular - first)) for first in range(0, regular, per_block)]
-    if last % stride:
-        runs.append((last, 1))
-    return runs
-
-
 def accumulate_blocks(
-    estimate: Callable[[GridBlock], tuple[Tensor, Tensor]],
-    blocks: Sequence[GridBlock],
-    patch_size: int,
-    like: Tensor,
+    estimate: Callable[[GridBlock], tuple[Tensor, Tensor]], blocks: Sequence[GridBlock], patch_size: int, like: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Add up the estimates of all blocks: sums [B, C, H, W] shaped like `like`, coverage [H, W].
 
     A block for which memory runs out is cut in two and tried again, down to a single patch; only then is it a
-    `MemoryExhaustedError`.
+    MemoryExhaustedError.
     """
     sums = torch.zeros_like(like)
     covered = torch.zeros(like.shape[-2:], dtype=like.dtype, device=like.device)
@@ -165,7 +147,7 @@ def accumulate_blocks(
 
 
 def unless_out_of_memory(work: Callable[[], T]) -> T | None:
-    """What `work` comes to, or None if memory ran out on the way."""
+    """Return what `work` returns, or None if memory ran out."""
     try:
         return within_memory(work)
     except MemoryExhaustedError:
@@ -173,11 +155,11 @@ def unless_out_of_memory(work: Callable[[], T]) -> T | None:
 
 
 def within_memory(work: Callable[[], T], advice: str = "free some and try again") -> T:
-    """What `work` comes to. Raises MemoryExhaustedError, which ends in the advice, if memory runs out on the way."""
+    """Return what `work` returns. Raises MemoryExhaustedError, ending in the advice, if memory runs out."""
     try:
         return work()
     except (MemoryError, RuntimeError) as error:
-        # torch raises OutOfMemoryError on CUDA, but a plain RuntimeError from its CPU allocator.
+        # On CUDA torch raises OutOfMemoryError, but its CPU allocator raises a plain RuntimeError.
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
             raise MemoryExhaustedError(f"the image does not fit into memory; {advice}") from error
         raise

@@ -1,1 +1,1 @@
-"""How pictures are recorded: mosaics of colour filters, JPEG compression."""
+"""How images are recorded: mosaics, JPEG compression, blur, decimation, k-space, noise."""

@@ -1,4 +1,4 @@
-"""Blur kernels: [kh, kw] of odd sides, centred, summing to one."""
+"""Blur: kernels, [kh, kw] of odd sides, centred and summing to one; and convolution with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from typing_extensions import override
 
 from restorekit.errors import UsageError
 from restorekit.physics.base import Physics
@@ -16,10 +17,10 @@ _SAMPLES_PER_PIXEL = 16
 
 
 def normalise_kernel(kernel: Tensor) -> Tensor:
-    """Divide by the sum: k / sum k, as float64.
+    """Return k / sum k, as float64.
 
     Raises:
-        UsageError: not [kh, kw], an even side, values that are no numbers, or a sum of nothing.
+        UsageError: not [kh, kw], an even side, values that are not finite, or a sum that is not above 0.
     """
     if kernel.ndim != 2 or kernel.numel() == 0:
         raise UsageError(f"a kernel is an array of two dimensions, not of shape {list(kernel.shape)}")
@@ -38,10 +39,9 @@ def normalise_kernel(kernel: Tensor) -> Tensor:
 
 
 def gaussian_kernel(sigma: float) -> Tensor:
-    """exp(-(r^2 + c^2) / (2 sigma^2)), cut at 3 sigma: [2 n + 1, 2 n + 1] with n = ceil(3 sigma), sigma in pixels.
+    """Return exp(-(r^2 + c^2) / (2 sigma^2)), cut at 3 sigma: [2 n + 1, 2 n + 1] with n = ceil(3 sigma).
 
-    Raises:
-        UsageError: sigma is not a number above 0.
+    Raises UsageError unless sigma, in pixels, is above 0.
     """
     _check_extent(sigma, "a Gaussian's standard deviation")
     offsets = torch.arange(-math.ceil(_CUT * sigma), math.ceil(_CUT * sigma) + 1, dtype=torch.float64)
@@ -50,10 +50,9 @@ def gaussian_kernel(sigma: float) -> Tensor:
 
 
 def motion_kernel(length: float, angle: float) -> Tensor:
-    """A straight line through the centre, `length` pixels long, `angle` degrees anticlockwise from the horizontal.
+    """Return a straight line through the centre, `length` pixels long, `angle` degrees anticlockwise of horizontal.
 
-    Raises:
-        UsageError: no length above 0, or an angle that is no number.
+    Raises UsageError unless the length is above 0 and the angle finite.
     """
     _check_extent(length, "the length of a motion")
     if not math.isfinite(angle):
@@ -64,9 +63,9 @@ def motion_kernel(length: float, angle: float) -> Tensor:
 
 
 def path_kernel(rows: Tensor, cols: Tensor) -> Tensor:
-    """A path through points (rows, cols), pixels from the centre, [n] each: what light it leaves on each pixel.
+    """Return the blur of a motion through points (rows, cols), [n] each, in pixels from the centre.
 
-    The light of a point is shared out linearly among the four pixels around it.
+    The light of a point is shared linearly among the four pixels around it.
     """
     radius = math.ceil(max(float(rows.abs().max()), float(cols.abs().max())))
     pixels = torch.arange(-radius, radius + 1, dtype=torch.float64)
@@ -80,15 +79,10 @@ def _check_extent(value: float, name: str) -> None:
 
 
 class CircularBlur(Physics):
-    """y = k * x, each channel convolved with the kernel as if the image went on periodically; of any size.
+    """y = k * x, y[i] = sum_j k[c + j] x[i - j] with c the centre of k, in periodic images of any size.
 
-    y[i] = sum_j k[c + j] x[i - j], c the centre of the kernel. A kernel larger than the image wraps around.
-
-    Args:
-        kernel: k, [kh, kw], of odd sides.
-
-    Raises:
-        UsageError: an even side.
+    Each channel is convolved with the kernel k, [kh, kw], which wraps around where it is larger than the image; with
+    K = F k, A is F^H K F. Raises UsageError for an even side.
     """
 
     def __init__(self, kernel: Tensor) -> None:
@@ -96,22 +90,22 @@ class CircularBlur(Physics):
             raise UsageError(f"a kernel has a height and a width that are odd, not {list(kernel.shape)}")
         self._kernel = kernel.to(torch.float64)
 
-    def A(self, x: Tensor) -> Tensor:  # noqa: N802
-        """F^H (K F x)."""
+    @override
+    def A(self, x: Tensor) -> Tensor:
         return image_of(self._transfer(x) * spectrum_of(x), x)
 
-    def A_adjoint(self, y: Tensor) -> Tensor:  # noqa: N802
-        """F^H (conj(K) F y)."""
+    @override
+    def A_adjoint(self, y: Tensor) -> Tensor:
         return image_of(self._transfer(y).conj() * spectrum_of(y), y)
 
+    @override
     def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
-        """F^H ((conj(K) F y + gamma F z) / (|K|^2 + gamma))."""
         transfer = self._transfer(z)
         spectrum = transfer.conj() * spectrum_of(y) + gamma * spectrum_of(z)
         return image_of(spectrum / (transfer.abs() ** 2 + gamma), z)
 
     def _transfer(self, image: Tensor) -> Tensor:
-        """K = F k with the centre of k at the first pixel, [H, W // 2 + 1]."""
+        """Return K, with the centre of k at the first pixel, [H, W // 2 + 1]."""
         rows, cols = (side // 2 for side in self._kernel.shape)
         return transfer_function(self._kernel, (-rows, -cols), image)
 
@@ -120,35 +114,31 @@ class CroppedBlur(CircularBlur):
     """y = C (k * x), C the first h rows and w columns: nothing was observed beyond the edges of an image.
 
     Args:
-        kernel: k, [kh, kw], of odd sides.
+        kernel: k, [kh, kw], of odd sides. Another side is a UsageError.
         size: H and W of x, larger than y by as much as the kernel sees beyond its edges, or more.
         observed: h and w.
-        refills: how often `prox_l2` fills in what was not observed.
-
-    Raises:
-        UsageError: an even side.
+        refills: how often `prox_l2` fills in the part that was not observed.
     """
 
     def __init__(self, kernel: Tensor, size: tuple[int, int], observed: tuple[int, int], refills: int) -> None:
         super().__init__(kernel)
-        self._size = size
-        self._observed = observed
-        self._refills = refills
+        self._size, self._observed, self._refills = size, observed, refills
 
-    def A(self, x: Tensor) -> Tensor:  # noqa: N802
-        """C F^H (K F x)."""
+    @override
+    def A(self, x: Tensor) -> Tensor:
         return self._cropped(super().A(x))
 
-    def A_adjoint(self, y: Tensor) -> Tensor:  # noqa: N802
-        """F^H (conj(K) F C^T y), C^T y with zeros around."""
+    @override
+    def A_adjoint(self, y: Tensor) -> Tensor:
         (height, width), (rows, cols) = self._size, self._observed
         return super().A_adjoint(pad(y, (0, width - cols, 0, height - rows)))
 
+    @override
     def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
-        """The circular one, again and again, with y continued by what the estimate so far gives, from x = z on.
+        """Repeat the circular prox from x = z, with y continued by the blur of the current estimate.
 
-        x = F^H ((conj(K) F filled + gamma F z) / (|K|^2 + gamma)),  filled = C^T y + (1 - C^T C) k * x. Each is a step
-        of majorisation-minimisation, and they come to the minimum: there is no closed form.
+        x = F^H ((conj(K) F filled + gamma F z) / (|K|^2 + gamma)),  filled = C^T y + (1 - C^T C) k * x. There is no
+        closed form, but each of these is a step of majorisation-minimisation, and they converge to the minimum.
         """
         transfer = self._transfer(z)
         system = transfer.abs() ** 2 + gamma
@@ -161,16 +151,16 @@ class CroppedBlur(CircularBlur):
         return image_of(spectrum, z)
 
     def _cropped(self, image: Tensor) -> Tensor:
-        """C x, a view."""
+        """Return C x, a view."""
         rows, cols = self._observed
         return image[..., :rows, :cols]
 
 
 def transfer_function(taps: Tensor, origin: tuple[int, int], image: Tensor) -> Tensor:
-    """Fourier transform of the filter that has taps[r, c] at the offset origin + (r, c), for images of that size.
+    """Return the Fourier transform of the filter with taps[r, c] at the offset origin + (r, c), for such images.
 
-    Offsets are taken modulo the size, so that taps which wrap onto each other add up. Complex, [H, W // 2 + 1], of the
-    image's precision and device.
+    Offsets are taken modulo the size, so that taps which wrap onto each other add up. Complex, [H, W // 2 + 1], with
+    the image's precision and device.
     """
     height, width = image.shape[-2:]
     rows = (torch.arange(taps.shape[0]) + origin[0]) % height
@@ -181,13 +171,13 @@ def transfer_function(taps: Tensor, origin: tuple[int, int], image: Tensor) -> T
 
 
 def spectrum_of(image: Tensor) -> Tensor:
-    """F x of real images, [..., H, W] -> complex [..., H, W // 2 + 1]."""
+    """Return F x of real images: [..., H, W] -> complex [..., H, W // 2 + 1]."""
     spectrum: Tensor = torch.fft.rfft2(image)
     return spectrum
 
 
 def image_of(spectrum: Tensor, like: Tensor) -> Tensor:
-    """The inverse of `spectrum_of`, for images of the height and width of `like`."""
+    """Invert `spectrum_of`, for images of the height and width of `like`."""
     image: Tensor = torch.fft.irfft2(spectrum, like.shape[-2:])
     return image
 

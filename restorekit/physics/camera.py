@@ -14,10 +14,10 @@ Image = NDArray[np.float32]
 
 
 def balance_white(mosaic: Image, factors: Sequence[float], pattern: BayerPattern) -> Image:
-    """min(1, f_c y), c the channel that a pixel observes: [H, W] -> [H, W].
+    """Return min(1, f_c y), c the channel that a pixel observes: [H, W] -> [H, W].
 
-    With factors of at least 1, a pixel that is saturated becomes 1 in every channel: highlights clip to white, not to
-    the colour of the sensor.
+    With factors of at least 1, a saturated pixel becomes 1 in every channel: highlights clip to white, and not to the
+    colour of the sensor.
     """
     balanced = np.empty_like(mosaic)
     for row, column in np.ndindex(2, 2):
@@ -27,18 +27,18 @@ def balance_white(mosaic: Image, factors: Sequence[float], pattern: BayerPattern
 
 
 def camera_to_srgb(rgb: Image, matrix: ArrayLike) -> Image:
-    """min(1, max(0, M x)) for each pixel x: linear colours of a camera, white-balanced, to linear sRGB, [H, W, 3]."""
+    """Convert white-balanced linear colours of a camera to linear sRGB: min(1, max(0, M x)) of each pixel."""
     converted: Image = rgb @ np.asarray(matrix, np.float32).T
     return np.clip(converted, 0, 1, out=converted)
 
 
 def encode_srgb(linear: NDArray[Any]) -> Image:
-    """12.92 v up to 0.0031308, above it 1.055 v^(1/2.4) - 0.055: light in [0, 1] to sRGB values; IEC 61966-2-1."""
+    """Convert light in [0, 1] to sRGB values: 12.92 v up to 0.0031308, then 1.055 v^(1/2.4) - 0.055; IEC 61966-2-1."""
     curve = 1.055 * np.power(linear, 1 / 2.4, dtype=np.float32) - 0.055
     return np.where(linear <= 0.0031308, 12.92 * linear, curve).astype(np.float32)
 
 
 def decode_srgb(values: NDArray[Any]) -> Image:
-    """The inverse of `encode_srgb`: v / 12.92 up to 0.04045, above it ((v + 0.055) / 1.055)^2.4."""
+    """Invert `encode_srgb`: v / 12.92 up to 0.04045, then ((v + 0.055) / 1.055)^2.4."""
     curve = np.power((values + 0.055) / 1.055, 2.4, dtype=np.float32)
     return np.where(values <= 0.04045, values / 12.92, curve).astype(np.float32)

@@ -9,23 +9,33 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.physics.base import Physics
 from restorekit.physics.noise import add_gaussian_noise
 from restorekit.types import SamplingPattern
 
+Mask = NDArray[np.bool_]
+Slices = NDArray[np.complex64]
+
+CENTRE_SHARE = 0.08
+"""The share of phase-encode lines around the centre that Cartesian sampling always takes, as fastMRI's masks do at a
+fourfold acceleration."""
+DENSITY_POWER = 3.0
+"""The density of random sampling falls as (1 - distance from the centre)^3."""
+_WINDOW = 16
+"""`centredness` looks at one part in so many of each side, on either side of the zero frequency."""
+
 
 class SampledFourier(Physics):
     """y = M F x, F the orthonormal two-dimensional Fourier transform, zero where a frequency was not measured.
 
-    Complex images x and their k-space y are [B, 2, H, W], the real part first.
+    Complex images x and their k-space y are [B, 2, H, W], the real part first. A^T y is the reconstruction by
+    zero-filling.
 
-    Args:
-        mask: M, of zeros and ones, [H, W]; zero frequency at [0, 0].
-
-    Raises:
-        UsageError: a mask of other values or dimensions, or without a single one.
+    mask: M, of zeros and ones, [H, W]; zero frequency at [0, 0]. spectrum: S = F A^T A F^-1, [H, W], here M itself.
+    share: the sampling rate, in (0, 1]. Raises UsageError for a mask of other values or dimensions, or an empty one.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -33,102 +43,66 @@ class SampledFourier(Physics):
             raise UsageError("a sampling mask is [H, W], of zeros and ones")
         if not bool((mask == 1).any()):
             raise UsageError("the sampling mask is empty: it measures nothing")
-        self._mask = mask
+        self.mask = self.spectrum = mask
+        self.share = float(mask.double().mean())
 
-    @property
-    def mask(self) -> Tensor:
-        """M, [H, W]."""
-        return self._mask
+    @override
+    def A(self, x: Tensor) -> Tensor:
+        return channels_of(torch.fft.fft2(complex_of(x), norm="ortho")) * self.mask.to(x)
 
-    @property
-    def share(self) -> float:
-        """Of the frequencies, how many are measured: in (0, 1]."""
-        return float(self._mask.double().mean())
+    @override
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return channels_of(torch.fft.ifft2(complex_of(y * self.mask.to(y)), norm="ortho"))
 
-    @property
-    def spectrum(self) -> Tensor:
-        """S = F A^T A F^-1, [H, W]: here M itself."""
-        return self._mask
-
-    def A(self, x: Tensor) -> Tensor:  # noqa: N802
-        """M F x."""
-        return channels_of(_fourier(x)) * self._mask.to(x)
-
-    def A_adjoint(self, y: Tensor) -> Tensor:  # noqa: N802
-        """F^-1 M y, the reconstruction by zero-filling."""
-        return channels_of(_inverse(complex_of(y * self._mask.to(y))))
-
+    @override
     def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
-        """Z + F^-1 (F A^T (y - A z) / (S + gamma)), which a small gamma does not rob of its digits.
+        """Return z + F^-1 (F A^T (y - A z) / (S + gamma)), which keeps its precision where gamma is small.
 
-        gamma may differ from frequency to frequency, as [B, 1, H, W], which weighs the squares of F (x - z); for images
-        known to be real it is the same at opposite frequencies.
+        gamma may be [B, 1, H, W]: a weight of |F (x - z)|^2 for each frequency, which is the same at opposite ones for
+        images known to be real.
         """
         weight = gamma[:, 0] if isinstance(gamma, Tensor) and gamma.ndim == 4 else gamma
-        correction = _fourier(self.A_adjoint(y - self.A(z))) / (self.spectrum.to(z) + weight)
-        return z + channels_of(_inverse(correction))[:, : z.shape[1]]
+        residual = complex_of(self.A_adjoint(y - self.A(z)))
+        correction = torch.fft.fft2(residual, norm="ortho") / (self.spectrum.to(z) + weight)
+        return z + channels_of(torch.fft.ifft2(correction, norm="ortho"))[:, : z.shape[1]]
 
+    @override
     def observe(self, x: Tensor, sigma: float, generator: torch.Generator | int) -> Tensor:
-        """M (F x + sigma n), n standard normal in the real and in the imaginary part."""
-        measured = self.A(x)
-        return add_gaussian_noise(measured, sigma, generator) * self._mask.to(x)
+        """Return M (F x + sigma n), n standard normal in the real and in the imaginary part."""
+        return add_gaussian_noise(self.A(x), sigma, generator) * self.mask.to(x)
 
 
 class SampledFourierOfReal(SampledFourier):
     """y = M F x for images known to be real, [B, 1, H, W]; y is [B, 2, H, W].
 
-    The spectrum of a real image is the conjugate of itself at the opposite frequency, so that each sample tells two.
+    The spectrum of a real image is the conjugate of itself at the opposite frequency, so that each sample gives two:
+    S(k) = (M(k) + M(-k)) / 2.
     """
 
-    def A_adjoint(self, y: Tensor) -> Tensor:  # noqa: N802
-        """Re F^-1 M y."""
-        return super().A_adjoint(y)[:, :1]
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__(mask)
+        values = mask.to(torch.float64)
+        self.spectrum = (values + values.flip((0, 1)).roll((1, 1), (0, 1))) / 2
 
-    @property
-    def spectrum(self) -> Tensor:
-        """(M(k) + M(-k)) / 2."""
-        mask = self._mask.to(torch.float64)
-        opposite = mask.flip((0, 1)).roll((1, 1), (0, 1))
-        return (mask + opposite) / 2
+    @override
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return super().A_adjoint(y)[:, :1]
 
 
 def complex_of(channels: Tensor) -> Tensor:
-    """[B, 2, H, W] -> complex [B, H, W]; [B, 1, H, W] -> the same with imaginary part zero."""
+    """Convert [B, 2, H, W] to complex [B, H, W], and [B, 1, H, W] to one whose imaginary part is zero."""
     real = channels[:, 0]
     return torch.complex(real, channels[:, 1] if channels.shape[1] == 2 else torch.zeros_like(real))
 
 
 def channels_of(values: Tensor) -> Tensor:
-    """Complex [B, H, W] -> [B, 2, H, W]."""
+    """Convert complex [B, H, W] to [B, 2, H, W]."""
     return torch.stack((values.real, values.imag), dim=1)
-
-
-def _fourier(x: Tensor) -> Tensor:
-    transformed: Tensor = torch.fft.fft2(complex_of(x), norm="ortho")
-    return transformed
-
-
-def _inverse(y: Tensor) -> Tensor:
-    transformed: Tensor = torch.fft.ifft2(y, norm="ortho")
-    return transformed
-
-
-Mask = NDArray[np.bool_]
-
-CENTRE_SHARE = 0.08
-"""Of the phase-encode lines: those around the centre that Cartesian sampling always takes, as fastMRI's masks do at a
-fourfold acceleration."""
-DENSITY_POWER = 3.0
-"""Of random sampling: its density falls as (1 - distance from the centre)^3."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """A pattern and the share of all frequencies, in (0, 1], that it measures.
-
-    Raises:
-        UsageError: another share.
-    """
+    """A pattern and its sampling rate: the share of all frequencies that it measures, in (0, 1], else a UsageError."""
 
     pattern: SamplingPattern
     share: float
@@ -140,21 +114,18 @@ class Sampling:
             )
 
     def mask(self, height: int, width: int, seed: int = 0) -> Tensor:
-        """The mask, bool [H, W], zero frequency at [0, 0]; `seed` plays no part in a radial one."""
+        """Return the mask, bool [H, W], zero frequency at [0, 0]; a radial one does not depend on the seed."""
         if self.pattern is SamplingPattern.RADIAL:
-            centred = radial_mask(height, width, self.share)
+            centred = _radial_mask(height, width, self.share)
         elif self.pattern is SamplingPattern.CARTESIAN:
-            centred = cartesian_mask(height, width, self.share, seed)
+            centred = _cartesian_mask(height, width, self.share, seed)
         else:
-            centred = random_mask(height, width, self.share, seed)
+            centred = _random_mask(height, width, self.share, seed)
         return torch.from_numpy(np.fft.ifftshift(centred))
 
 
-def radial_mask(height: int, width: int, share: float) -> Mask:
-    """Straight lines through the centre at equal angles, as many as reach the share; zero frequency at the centre.
-
-    The rasterised lines of `radial_lines`. One line more or less changes the share by about 1 / max(H, W).
-    """
+def _radial_mask(height: int, width: int, share: float) -> Mask:
+    """Return the fewest `radial_lines` that reach the share; one line is about 1 / max(H, W) of it."""
     low, high = 1, 4 * max(height, width)
     while low < high:
         lines = (low + high) // 2
@@ -163,12 +134,12 @@ def radial_mask(height: int, width: int, share: float) -> Mask:
         else:
             low = lines + 1
     mask = radial_lines(height, width, low)
-    # The first row and column are Nyquist's, which no line reaches: a share of one needs them all the same.
+    # No line reaches the first row and column, Nyquist's, which a share of one needs as well.
     return mask if mask.mean() >= share else np.ones_like(mask)
 
 
 def radial_lines(height: int, width: int, lines: int) -> Mask:
-    """[H, W], true on `lines` lines through the centre at the angles pi k / lines, zero frequency at [H//2, W//2].
+    """Return [H, W], true on `lines` lines through zero frequency, at [H//2, W//2], at the angles pi k / lines.
 
     A line takes one pixel a column, or one a row where it is steeper than a diagonal. On 256x256, 27, 55, 85, 117 and
     152 lines are the masks of 10 to 50 % that ADMM-Net (Yang et al. 2016) and ISTA-Net (Zhang and Ghanem 2018) are
@@ -188,8 +159,8 @@ def radial_lines(height: int, width: int, lines: int) -> Mask:
     return mask
 
 
-def cartesian_mask(height: int, width: int, share: float, seed: int) -> Mask:
-    """Whole columns (phase-encode lines): the central ones, and others drawn uniformly; zero frequency at the centre.
+def _cartesian_mask(height: int, width: int, share: float, seed: int) -> Mask:
+    """Return whole columns (phase-encode lines): the central ones, and others drawn uniformly.
 
     `CENTRE_SHARE` of the columns, but at most half of those sampled, are the centre. Knoll et al., fastMRI: A Publicly
     Available Raw k-Space and DICOM Dataset of Knee Images, 2020.
@@ -205,11 +176,11 @@ def cartesian_mask(height: int, width: int, share: float, seed: int) -> Mask:
     return mask
 
 
-def random_mask(height: int, width: int, share: float, seed: int) -> Mask:
-    """Single frequencies, denser towards the centre, which is always sampled; zero frequency at the centre.
+def _random_mask(height: int, width: int, share: float, seed: int) -> Mask:
+    """Return round(share H W) single frequencies, denser towards the centre, which is always sampled.
 
-    Exactly round(share H W) of them are drawn without replacement, with odds (1 - r)^3 + 0.01, r the distance from the
-    centre over that of the corners. Lustig, Donoho and Pauly, Sparse MRI, 2007, section on sampling.
+    They are drawn without replacement, with odds (1 - r)^3 + 0.01, r the distance from the centre over that of the
+    corners. Lustig, Donoho and Pauly, Sparse MRI, 2007, section on sampling.
     """
     y = (np.arange(height) - height // 2) / max(height / 2, 1)
     x = (np.arange(width) - width // 2) / max(width / 2, 1)
@@ -224,44 +195,36 @@ def random_mask(height: int, width: int, share: float, seed: int) -> Mask:
     return mask.reshape(height, width)
 
 
-_WINDOW = 16
-"""The part of each side that is looked at is one in so many, on either side of the zero frequency."""
+def centredness(weights: NDArray[np.floating] | Mask) -> float:
+    """Return (m - c) / (m + c), m and c the mean weights around the middle and around [0, 0]: 0 where both are zero.
 
-
-def centredness(weights: NDArray[np.floating] | NDArray[np.bool_]) -> float:
-    """The mean weight around the middle less that around [0, 0], over their sum: in [-1, 1], 0 where nothing tells.
-
-    weights: [H, W]; of k-space its absolute values, of a mask itself. Both are largest around the zero frequency.
+    weights: [H, W], the magnitudes of k-space or a mask; both are largest around the zero frequency.
     """
-    middle = _around_middle(weights)
-    corner = _around_middle(np.fft.fftshift(weights))
+
+    def around_middle(values: NDArray[np.floating] | Mask) -> float:
+        spans = [(side // 2, max(1, side // _WINDOW)) for side in values.shape]
+        rows, columns = (slice(max(middle - reach, 0), middle + reach + 1) for middle, reach in spans)
+        return float(values[rows, columns].mean(dtype=np.float64))
+
+    middle, corner = around_middle(weights), around_middle(np.fft.fftshift(weights))
     total = middle + corner
     return (middle - corner) / total if total > 0 else 0.0
 
 
-def _around_middle(weights: NDArray[np.floating] | NDArray[np.bool_]) -> float:
-    spans = [(side // 2, max(1, side // _WINDOW)) for side in weights.shape]
-    rows, columns = (slice(max(middle - reach, 0), middle + reach + 1) for middle, reach in spans)
-    return float(weights[rows, columns].mean(dtype=np.float64))
-
-
-Slices = NDArray[np.complex64]
-
-
 @dataclass(frozen=True, eq=False)
 class MaskFile:
-    """A mask that was read, [H, W] or [1, W], and where it has zero frequency; None: to be guessed."""
+    """A mask from a file, [H, W] or [1, W]; centred: whether zero frequency is in the middle, None to guess it."""
 
-    values: NDArray[np.bool_]
+    values: Mask
     centred: bool | None = None
 
     @property
     def share(self) -> float:
-        """Of the frequencies that are sampled, in [0, 1]."""
+        """The sampling rate, in [0, 1]."""
         return float(self.values.mean())
 
     def mask(self, height: int, width: int) -> tuple[Tensor, tuple[str, ...]]:
-        """The mask [H, W], zero frequency at [0, 0], and remarks. Raises UnsupportedImageError for another shape."""
+        """Return the mask [H, W], zero frequency at [0, 0], and notes. Another shape is an UnsupportedImageError."""
         if self.values.shape not in ((height, width), (1, width)):
             raise UnsupportedImageError(
                 f"the mask is of shape {list(self.values.shape)}, but k-space of {[height, width]}; they must be equal"
@@ -279,18 +242,18 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class DrawnMask:
-    """A mask that is made for each size; see `Sampling.mask`."""
+    """A mask drawn for each size; see `Sampling.mask`."""
 
     sampling: Sampling
     seed: int
 
     @property
     def share(self) -> float:
-        """Of the frequencies that are sampled, in (0, 1], about."""
+        """The sampling rate, in (0, 1], that is aimed at."""
         return self.sampling.share
 
     def mask(self, height: int, width: int) -> tuple[Tensor, tuple[str, ...]]:
-        """The mask [H, W], zero frequency at [0, 0], and which share of it is sampled."""
+        """Return the mask [H, W], zero frequency at [0, 0], and a note of its sampling rate."""
         drawn = self.sampling.mask(height, width, self.seed)
         return drawn, (f"{100 * float(drawn.float().mean()):.1f} % of k-space sampled",)
 
@@ -302,7 +265,7 @@ MaskSource = MaskFile | DrawnMask
 class Samples:
     """Slices of k-space [S, H, W] with zero frequency at [0, 0], zero where the mask [H, W] is.
 
-    centred: whether the file had it in the middle, and so the middle of the image for its origin. notes: for the user.
+    centred: whether the file had zero frequency in the middle, and so the origin of the image. notes: for the user.
     """
 
     slices: Slices
@@ -312,15 +275,13 @@ class Samples:
 
 
 def arrange(slices: Slices, source: MaskSource | None, centred: bool | None) -> Samples:
-    """What a file holds, in order.
+    """Order the contents of a file, [S, H, W] and not all zero.
 
-    Args:
-        slices: [S, H, W], not all zero.
-        source: of the mask; None where k-space is zero in all slices is what was not measured.
-        centred: where zero frequency is, None to guess it.
+    Without a `source` of the mask, frequencies that are zero in all slices were not measured. `centred` says whether
+    zero frequency is in the middle; None guesses it.
 
     Raises:
-        UnsupportedImageError: mask and k-space do not fit, or the mask takes none of what was measured.
+        UnsupportedImageError: mask and k-space do not fit, or the mask takes no measured frequency.
     """
     notes: tuple[str, ...] = ()
     if centred is None:
@@ -342,7 +303,7 @@ def arrange(slices: Slices, source: MaskSource | None, centred: bool | None) -> 
 
 
 def describe_order(centred: bool) -> str:
-    """In words, with the option that says otherwise."""
+    """Describe where zero frequency is, with the option that says otherwise."""
     if centred:
         return "centred, zero frequency in the middle (--not-centred if it is at [0, 0])"
     return "not centred, zero frequency at [0, 0] (--centred if it is in the middle)"

@@ -6,23 +6,25 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from restorekit.numerics.level_interpolation import LevelInterpolation
+from restorekit.priors.base import CodePrior, Neighbourhood
+from restorekit.priors.sparse import soft_threshold
 
 FLOOR = 1e-8
 """The least energy: keeps the shrinkage and its gradient finite at zero."""
 
 
 def group_threshold(codes: Tensor, threshold: Tensor, similar: Tensor, own: Tensor, share: Tensor) -> Tensor:
-    """max(0, 1 - l / sqrt(e_i)) z_i, the energy e_i being (1 - eta) z_i^2 + eta (a_ii z_i^2 + sum_{j != i} a_ij z_j^2).
+    """Return max(0, 1 - l / sqrt(e_i)) z_i, e_i = (1 - eta) z_i^2 + eta (a_ii z_i^2 + sum_{j != i} a_ij z_j^2).
 
     The shrinkage of a group lasso whose groups are soft. For eta = 1 and a_ij = Sigma_ij / sum_l Sigma_il it is
     Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, eq. 11 (the relaxation of
-    lemma 1); for eta = 0 it is soft thresholding. A coefficient survives where patches that look alike have it too,
-    whatever its own strength.
+    lemma 1); for eta = 0 it is soft thresholding. A coefficient survives where similar patches have it too, whatever
+    its own strength.
 
     Args:
-        codes: z, [B, N, p]; overwritten where no gradient is wanted.
+        codes: z, [B, N, p]; overwritten without gradients.
         threshold: l >= 0, broadcast against the codes.
         similar: sum_{j != i} a_ij z_j^2, [B, N, p], possibly of an earlier step.
         own: a_ii, [B, N, 1].
@@ -36,45 +38,41 @@ def group_threshold(codes: Tensor, threshold: Tensor, similar: Tensor, own: Tens
     return codes.mul_(factor.clamp_min_(0))
 
 
-class GroupPrior(nn.Module):
+class GroupPrior(CodePrior):
     """`group_threshold` of z_i + c_k(sigma) sum_{j != i} a_ij (z_j - z_i), with eta_k(sigma); both stored at knots.
 
     A share eta of the evidence of similar patches, and a pull c towards their mean, for every step. The pull is a
     quadratic relative of the centralised prior's; c = 0 leaves the paper's model.
     """
 
+    uses_neighbours = True
     INITIAL_SHARE = 0.2
     INITIAL_PULL = 0.03
 
-    def __init__(self, steps: int, knots: tuple[float, ...]) -> None:
-        super().__init__()
+    def __init__(self, steps: int, atoms: int, knots: tuple[float, ...]) -> None:
+        super().__init__(steps, atoms, knots)
         self.share = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_SHARE))
         self.pull = nn.Parameter(torch.full((len(knots), steps), self.INITIAL_PULL))
-        self.interpolate = LevelInterpolation(knots)
 
-    def numbers(self, sigma: Tensor) -> Tensor:
-        """Eta and c of every step: noise levels [B] in [0, 1] -> [K, 2, B, 1, 1]."""
-        both = torch.stack([self.interpolate(self.share, sigma), self.interpolate(self.pull, sigma)], 1)
+    @override
+    def numbers(self, conditioning: Tensor) -> Tensor:
+        """Return eta and c of every step, [K, 2, B, 1, 1]."""
+        both = torch.stack([self.interpolate(values, conditioning) for values in (self.share, self.pull)], 1)
         return both.permute(2, 1, 0)[..., None, None]
 
-    @staticmethod
-    def evidence(point: Tensor, codes: Tensor, before: Sequence[Tensor] | None) -> Sequence[Tensor]:
-        """What is averaged over similar patches: the energies z^2, and z itself.
-
-        Where no gradient is wanted they are copies, which take the memory of those `before`, if there were any.
-        """
+    @override
+    def evidence(self, point: Tensor, codes: Tensor, before: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the energies z^2, and z itself."""
         if torch.is_grad_enabled():
             return point.square(), point
-        energies, copies = (torch.empty_like(point), torch.empty_like(point)) if before is None else before
+        energies, copies = before or (torch.empty_like(point), torch.empty_like(point))
         return torch.square(point, out=energies), copies.copy_(point)
 
-    @staticmethod
-    def prox(point: Tensor, threshold: Tensor, averages: Sequence[Tensor], own: Tensor, numbers: Tensor) -> Tensor:
-        """`group_threshold` after the pull; `averages` are those of the evidence, `numbers` eta and c of the step.
-
-        `point` is overwritten where no gradient is wanted.
-        """
-        (energy, mean), (share, pull) = averages, numbers
+    @override
+    def prox(self, point: Tensor, threshold: Tensor, numbers: Tensor, near: Neighbourhood | None) -> Tensor:
+        if near is None:
+            return soft_threshold(point, threshold)
+        (energy, mean), (share, pull), own = near.averages, numbers, near.own
         if torch.is_grad_enabled():
             point = point + pull * (mean - (1 - own) * point)
         else:

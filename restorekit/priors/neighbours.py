@@ -1,7 +1,7 @@
-"""Which patches of an image are alike, how much, and averages over them.
+"""Similar patches of an image, how similar they are, and averages over them.
 
-Patches are rows of [B, N, d], the points of a `Grid` in row-major order. Where gradients are wanted the similarities
-are a dense N x N matrix, which is fast for the few patches of a training crop; elsewhere only neighbours are touched.
+Patches are rows of [B, N, d], the points of a `Grid` in row-major order. With gradients the similarities are a dense
+N x N matrix, which is fast for the few patches of a training crop; without, only neighbours are touched.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from restorekit.numerics.level_interpolation import LevelInterpolation
 
 BLOCK = 16
-"""Peers are searched for together for blocks of 16 x 16 patches ..."""
+"""Neighbours are searched for together for blocks of 16 x 16 patches ..."""
 MARGIN = 12
 """... among the patches up to 12 pixels around the block, every second one where patches are a pixel apart."""
 SMALL = 1024
-"""Where there are no more patches than this, all of them are candidates."""
+"""Up to this number of patches, all of them are candidates."""
 CHUNK = 128
-"""Patches whose neighbours are looked at together, so that they stay in the cache."""
+"""Patches whose neighbours are compared together, so that they stay in the cache."""
 PLACE_BITS = 0x7FF
 """Enough to number the candidates of a block: at most `SMALL`."""
 FAR = 1e30
+RESIDUAL_NOISE = 0.35
+"""The share of the noise left in an estimate halfway: equal patches then start out about 1 / e alike."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,11 @@ class Grid:
 
 
 def find_neighbours(features: Tensor, grid: Grid, count: int) -> Tensor:
-    """For each patch i, patches j != i in the window around it with small ||f_i - f_j||^2.
+    """Return, for each patch i, patches j != i in the window around it with small ||f_i - f_j||^2.
 
-    The candidates are dealt out to `count` piles in turn and the nearest of each pile is taken: nearly as good as the
-    `count` nearest of all, and several times as fast to find.
-
-    Args:
-        features: what to compare, [B, N, d].
-        grid: where the patches lie.
-        count: how many to find.
-
-    Returns:
-        Their indices, [B, N, count], or [B, N, N - 1] in a grid of fewer patches; some may repeat in a narrow one.
+    The candidates are dealt to `count` piles in turn, and the nearest of each pile is taken: nearly as good as the
+    `count` nearest of all, and several times as fast. Features are [B, N, d]; the indices returned are [B, N, count],
+    or [B, N, N - 1] in a grid of fewer patches, and some may repeat in a narrow one.
     """
     patches = grid.rows * grid.cols
     index = torch.arange(patches, device=features.device)
@@ -71,16 +66,16 @@ def find_neighbours(features: Tensor, grid: Grid, count: int) -> Tensor:
 
 
 def _nearest(features: Tensor, norms: Tensor, own: Tensor, candidates: Tensor, count: int) -> Tensor:
-    """For the patches `own`, the nearest of each of `count` piles of `candidates`: [B, len(own), count]."""
+    """Return, for the patches `own`, the nearest of each of `count` piles of `candidates`: [B, len(own), count]."""
     height = max(1, len(candidates) // count)
-    # In a narrow window there may be fewer candidates than piles: some then appear twice, or the patch itself does.
+    # A narrow window may have fewer candidates than piles: some then appear twice, or the patch itself does.
     dealt = torch.arange(height * count, device=own.device).view(height, count).T.flatten() % len(candidates)
     candidates = candidates[dealt]
     others = features[:, candidates]
     distances = torch.baddbmm(norms[:, own, None] + norms[:, None, candidates], features[:, own], others.mT, alpha=-2)
     distances.masked_fill_(own[:, None] == candidates, FAR)
     # Non-negative floats are ordered as the integers of the same bits. With its place in the lowest bits each distance
-    # is only a little less precise, and the minimum, which is much faster to find than where it is, tells both.
+    # is only a little less precise, and the minimum, which is much faster to find than its place, holds both.
     keys = distances.clamp_min_(0).view(torch.int32).bitwise_and_(~PLACE_BITS)
     keys.bitwise_or_(torch.arange(len(candidates), dtype=torch.int32, device=own.device))
     place = keys.view(*keys.shape[:2], count, height).amin(3).bitwise_and_(PLACE_BITS)
@@ -88,33 +83,25 @@ def _nearest(features: Tensor, norms: Tensor, own: Tensor, candidates: Tensor, c
 
 
 def squared_distances(features: Tensor, neighbours: Tensor) -> Tensor:
-    """||f_i - f_j||^2 for the neighbours j of each patch i: [B, N, d], [B, N, M] -> [B, N, M]."""
+    """Return ||f_i - f_j||^2 for the neighbours j of each patch i: [B, N, d], [B, N, M] -> [B, N, M]."""
     if torch.is_grad_enabled():
         norms = features.square().sum(2)
-        distances = norms[:, :, None] + norms[:, None] - 2 * torch.matmul(features, features.mT)
-        return distances.gather(2, neighbours).clamp_min(0)
-    return torch.stack([_squared_distances(*image) for image in zip(features, neighbours, strict=True)])
-
-
-def _squared_distances(features: Tensor, neighbours: Tensor) -> Tensor:
+        dense = norms[:, :, None] + norms[:, None] - 2 * torch.matmul(features, features.mT)
+        return dense.gather(2, neighbours).clamp_min(0)
     distances = features.new_empty(neighbours.shape)
-    for start in range(0, len(features), CHUNK):
-        rows = slice(start, start + CHUNK)
-        near = F.embedding(neighbours[rows], features)
-        distances[rows] = near.sub_(features[rows, None]).square_().sum(2)
+    for own, indices, found in zip(features, neighbours, distances, strict=True):
+        for start in range(0, len(own), CHUNK):
+            rows = slice(start, start + CHUNK)
+            near = F.embedding(indices[rows], own)
+            found[rows] = near.sub_(own[rows, None]).square_().sum(2)
     return distances
 
 
 def average_over_neighbours(values: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:
-    """sum_j a_ij v_j over the neighbours j of some patches i.
+    """Return sum_j a_ij v_j over the neighbours j of n patches i.
 
-    Args:
-        values: v of all patches, [B, N, p].
-        neighbours: of the n patches in question, [B, n, M].
-        weights: a_ij, [B, n, M].
-
-    Returns:
-        The averages, [B, n, p].
+    v of all patches is [B, N, p]; the neighbours of the n patches and their weights a_ij are [B, n, M], the averages
+    [B, n, p].
     """
     batch, patches, _ = values.shape
     if torch.is_grad_enabled():
@@ -123,15 +110,9 @@ def average_over_neighbours(values: Tensor, neighbours: Tensor, weights: Tensor)
     if neighbours.shape[2] == 0:
         return values.new_zeros(batch, neighbours.shape[1], values.shape[2])
     # One bag a patch, of the patches of all images in a row.
-    rows = neighbours + patches * torch.arange(batch, device=neighbours.device)[:, None, None]
-    bags, shares = rows.flatten(0, 1), weights.flatten(0, 1)
-    return F.embedding_bag(bags, values.flatten(0, 1), mode="sum", per_sample_weights=shares).view(
-        batch, -1, values.shape[2]
-    )
-
-
-RESIDUAL_NOISE = 0.35
-"""How much of the noise an estimate halfway still has: equal patches then start out about 1 / e alike."""
+    rows = (neighbours + patches * torch.arange(batch, device=neighbours.device)[:, None, None]).flatten(0, 1)
+    sums = F.embedding_bag(rows, values.flatten(0, 1), mode="sum", per_sample_weights=weights.flatten(0, 1))
+    return sums.view(batch, -1, values.shape[2])
 
 
 @dataclass(frozen=True)
@@ -146,16 +127,16 @@ class Similarities:
     own: Tensor
 
     def average(self, values: Tensor, rows: slice) -> Tensor:
-        """sum_{j != i} a_ij v_j of the patches i in `rows`, a_ij = Sigma_ij / sum_l Sigma_il: [B, N, p], [B, n, p]."""
+        """Return sum_{j != i} a_ij v_j of the patches i in `rows`, a_ij = a_ii Sigma_ij: [B, N, p] -> [B, n, p]."""
         return average_over_neighbours(values, self.neighbours[:, rows], self.values[:, rows] * self.own[:, rows])
 
 
 class Neighbours(nn.Module):
-    """Sigma_ij = exp(-beta(sigma) ||diag(kappa)(x_i - x_j)||^2) over the M neighbours of each patch, averaged as it goes:
+    """Sigma_ij = exp(-beta(sigma) ||diag(kappa)(x_i - x_j)||^2) over M neighbours of each patch, a running average:
     Sigma <- (1 - nu_r) Sigma + nu_r Sigma_new at the r-th refresh.
 
-    x_i are centred patches of the current estimate; the neighbours are searched for once. kappa, nu and the scale beta, at
-    knots of sigma, are learned; the estimate counts as given.
+    x_i are centred patches of the current estimate, without gradients; the neighbours are searched for once. kappa, nu
+    and the scale beta, stored at knots, are learned.
     Source: Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, algorithm 1, eq. 14.
     """
 
@@ -170,7 +151,7 @@ class Neighbours(nn.Module):
     def update(
         self, before: Similarities | None, patches: Tensor, sigma: Tensor, grid: Grid, refresh: int
     ) -> Similarities:
-        """The similarities of centred patches [B, N, m] of a new estimate, averaged with those before."""
+        """Return the similarities of centred patches [B, N, m] of a new estimate, averaged with those before."""
         features = patches.detach() * self.kappa
         neighbours = find_neighbours(features.detach(), grid, self.count) if before is None else before.neighbours
         noise = 2 * features.shape[2] * (RESIDUAL_NOISE * sigma).square()

@@ -1,1 +1,1 @@
-"""How a prior and an observation are reconciled: one step, repeated."""
+"""Iterations that reconcile a prior with an observation."""

@@ -1,30 +1,31 @@
-"""The alternating direction method of multipliers with a denoiser as the prior (plug-and-play), and its simpler kin."""
+"""The alternating direction method of multipliers with a denoiser as the prior, and half-quadratic splitting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from restorekit.errors import UsageError
-from restorekit.solvers.differentiation import MAX_ITERATIONS, TOLERANCE, relative_change
+from restorekit.solvers.differentiation import TOLERANCE, relative_change
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""Images [B, C, H, W] and the noise level of each, [B] in [0, 1] -> images without that noise."""
+"""Images [B, C, H, W] and the sigma of each, [B] in [0, 1] -> images without that noise."""
 
 Proximal = Callable[[Tensor, Tensor], Tensor]
-"""z [B, C, H, W] and rho [B or 1, 1, 1, 1] -> argmin_x 1/2 ||A x - y||^2 + rho/2 ||x - z||^2, y and A known to it."""
+"""z [B, C, H, W] and rho [B or 1, 1, 1, 1] -> argmin_x 1/2 ||A x - y||^2 + rho/2 ||x - z||^2 for fixed y and A."""
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """What each of K iterations works with.
+    """The parameters of each of K iterations.
 
-    sigmas: the noise level the denoiser is told, [K], or [K, B] where images differ. rhos: the weight of the prior
-    against the data, alike. opening: that weight in x_0, [1] or [B]. dual: whether the dual variable u is kept up
-    (ADMM), or stays zero (half-quadratic splitting, which wants sigmas that fall).
+    sigmas: the sigma given to the denoiser, [K], or [K, B] where images differ. rhos: the weight of the prior against
+    the data, likewise. opening: that weight in x_0, [1] or [B]. dual: whether the dual variable u is updated (ADMM), or
+    stays zero (half-quadratic splitting, which needs falling sigmas).
     """
 
     sigmas: Tensor
@@ -33,13 +34,13 @@ class Schedule:
     dual: bool = True
 
     def to(self, device: torch.device) -> Schedule:
-        """The same on another device."""
+        """Return the schedule on another device."""
         return Schedule(self.sigmas.to(device), self.rhos.to(device), self.opening.to(device), self.dual)
 
 
 @dataclass(frozen=True, eq=False)
 class Iteration:
-    """What one iteration came to: its number from 1, x and z as [B, C, H, W], and x's relative change, [B]."""
+    """The state after an iteration: its number from 1, x and z as [B, C, H, W], and x's relative change, [B]."""
 
     number: int
     x: Tensor
@@ -49,7 +50,7 @@ class Iteration:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """x, which fits the data; z, which the denoiser made last; and how many iterations each image took, [B]."""
+    """x, which fits the data; z, the last output of the denoiser; and the number of iterations of each image, [B]."""
 
     x: Tensor
     z: Tensor
@@ -59,11 +60,11 @@ class Solution:
 def admm_step(
     denoiser: Denoiser, prox: Proximal, x: Tensor, u: Tensor | None, sigma: Tensor, rho: Tensor
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """One step: z = D(x + u, sigma),  x = prox(z - u, rho),  u = u + x - z; returns the new x, z and u.
+    """Take one step: z = D(x + u, sigma),  x = prox(z - u, rho),  u = u + x - z; return the new x, z and u.
 
     Le Bon, Le Pendu and Guillemot, Stochastic Unrolled Proximal Point Algorithm for linear image inverse problems,
-    2023, eq. 3 to 7, begun at the denoiser. u is None where it stays zero: half-quadratic splitting. sigma and rho are
-    [B] or of one number.
+    2023, eq. 3 to 7, starting at the denoiser. u is None where it stays zero: half-quadratic splitting. sigma and rho
+    are [B] or of one number.
     """
     sigma, rho = sigma.expand(x.shape[0]), rho.reshape(-1, 1, 1, 1)
     if u is None:
@@ -80,17 +81,17 @@ def admm(
     start: Tensor,
     schedule: Schedule,
     *,
-    tolerance: float = TOLERANCE,
+    tol: float = TOLERANCE,
     watch: Callable[[Iteration], None] | None = None,
 ) -> Solution:
-    """Repeat `admm_step` from x = start, u = 0, each image until ||x_k+1 - x_k|| < tolerance ||x_k||.
+    """Run ADMM from x = start, [B, C, H, W], and u = 0, each image until ||x_k+1 - x_k|| < tol ||x_k||.
 
     Args:
-        denoiser: the prior. It is shown images that have stopped, too, as long as others go on.
-        prox: of the data term, such as a `Physics.prox_l2` with its observation filled in.
-        start: x_0, [B, C, H, W].
-        schedule: noise levels and weights; there are no more iterations than it has.
-        tolerance: 0 goes through the whole schedule.
+        denoiser: the prior. It is also called with images that have stopped, as long as others go on.
+        prox: of the data term, such as a `Physics.prox_l2` for one observation.
+        start: x_0.
+        schedule: sigmas and weights, one of each for an iteration.
+        tol: 0 runs the whole schedule.
         watch: called after each iteration.
     """
     x, z = start, start
@@ -102,46 +103,30 @@ def admm(
         change = relative_change(x, next_x)
         if bool(active.all()):
             x, z = next_x, next_z
-        else:  # What becomes of the u of images that have stopped is no matter.
+        else:  # The u of images that have stopped does not matter.
             going = active.reshape(-1, 1, 1, 1)
             x, z = torch.where(going, next_x, x), torch.where(going, next_z, z)
         iterations += active
         if watch is not None:
             watch(Iteration(number, x, z, change.where(active, 0)))
-        active = active & (change >= tolerance)
+        active = active & (change >= tol)
         if not bool(active.any()):
             break
     return Solution(x, z, iterations)
 
 
-def constant_schedule(sigma: float, rho: float, iterations: int = MAX_ITERATIONS) -> Schedule:
-    """The same in every iteration: ADMM that converges where the denoiser is a proximal operator."""
-    rhos = torch.full((iterations,), rho)
-    return Schedule(torch.full((iterations,), sigma), rhos, rhos[:1])
-
-
-def falling_schedule(noise: float, weight: float, first: float, last: float, iterations: int) -> Schedule:
-    """Half-quadratic splitting: sigma_1 .. sigma_K from `first` to `last`, evenly in the logarithm; rho_k below.
-
-    rho_k = weight noise^2 / sigma_k+1^2, so that the x of iteration k is ready for the denoiser of the next; the last
-    one repeats the one before. The result is z. K. Zhang et al., Plug-and-Play Image Restoration with Deep Denoiser
-    Prior, 2021, section 4.2, where weight is 0.23.
-    """
-    sigmas = torch.logspace(0, 1, iterations, base=last / first) * first
-    rhos = weight * noise**2 / sigmas**2
-    return Schedule(sigmas, torch.cat((rhos[1:], rhos[-1:])), rhos[:1], dual=False)
-
-
 @dataclass(frozen=True)
 class Splitting:
-    """How prior and data are made to agree: by `falling_schedule`, or by ADMM at one noise level.
+    """How prior and data are made to agree at a given noise: by half-quadratic splitting, or by ADMM at one sigma.
 
-    iterations: how many. first: the noise level the denoiser starts from, in [0, 1]. last: the level it ends at, as a
-    multiple of the noise's, or None for ADMM, which stays at the first. weight: of the prior; rho = weight noise^2 /
-    level^2. least_noise: what noise below it is taken for, in [0, 1], as prior and data are weighed by it.
+    Half-quadratic splitting has sigma_1 .. sigma_K that fall evenly in the logarithm, and rho_k = weight noise^2 /
+    sigma_k+1^2, so that the x of iteration k suits the denoiser of the next; the last rho repeats the one before. Its
+    result is z. K. Zhang et al., Plug-and-Play Image Restoration with Deep Denoiser Prior, 2021, section 4.2, where
+    weight is 0.23.
 
-    Raises:
-        UsageError: less than one iteration.
+    iterations: K, all of which are run; 1 or more, else a UsageError. first: sigma_1, in [0, 1]. last: sigma_K as a
+    multiple of the noise, or None for ADMM, which keeps sigma_1 and rho_1. weight: of the prior. least_noise: the
+    noise, in [0, 1], that prior and data are weighed by if there is less.
     """
 
     iterations: int
@@ -149,25 +134,25 @@ class Splitting:
     last: float | None
     weight: float
     least_noise: float
+    tolerance: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
             raise UsageError(f"{self.iterations} iterations make no result; use 1 or more")
 
-    @property
-    def tolerance(self) -> float:
-        """All iterations are gone through."""
-        return 0.0
-
     def schedule(self, noise: float) -> Schedule:
-        """What the solver works with at a noise level in [0, 1]."""
+        """Return the schedule for noise of a standard deviation in [0, 1]."""
         noise = max(noise, self.least_noise)
         if self.last is None:
-            level = max(self.first, noise)
-            return constant_schedule(level, self.rho(noise, level), self.iterations)
+            sigma = max(self.first, noise)
+            rhos = torch.full((self.iterations,), self.rho(noise, sigma))
+            return Schedule(torch.full((self.iterations,), sigma), rhos, rhos[:1])
         last = self.last * noise
-        return falling_schedule(noise, self.weight, max(self.first, last), last, self.iterations)
+        first = max(self.first, last)
+        sigmas = torch.logspace(0, 1, self.iterations, base=last / first) * first
+        rhos = self.weight * noise**2 / sigmas**2
+        return Schedule(sigmas, torch.cat((rhos[1:], rhos[-1:])), rhos[:1], dual=False)
 
-    def rho(self, noise: float, level: float) -> float:
-        """The weight of the prior against the data while the denoiser is told that level."""
-        return self.weight * (max(noise, self.least_noise) / level) ** 2
+    def rho(self, noise: float, sigma: float) -> float:
+        """Return the weight of the prior against the data at one sigma of the denoiser."""
+        return self.weight * (max(noise, self.least_noise) / sigma) ** 2

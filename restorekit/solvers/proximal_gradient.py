@@ -1,4 +1,4 @@
-"""Learned iterative soft thresholding with momentum: one step from a code towards a sparser, truer one."""
+"""Learned proximal gradient with momentum: one step from a code towards a sparser, truer one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Operators:
 def gradient_step(
     k: int, targets: Tensor, codes: Tensor, previous: Tensor, operators: Operators, confidence: Tensor | None = None
 ) -> Tensor:
-    """One step on the data term of all patches; patches and codes are rows.
+    """Take step k >= 1 on the data term of all patches; patches and codes are rows.
 
     u_k = alpha_k + m_k (alpha_k - alpha_{k-1}),    z_k = u_k + (w_k * (y - u_k D^T)) C
 
@@ -29,10 +29,10 @@ def gradient_step(
     their eq. 16; the momentum is that of FISTA (Beck and Teboulle, 2009), learned.
 
     Args:
-        k: which step, k >= 1.
+        k: number of the step.
         targets: y, [B, N, m].
         codes: alpha_k, [B, N, p].
-        previous: alpha_{k-1}, [B, N, p]; overwritten where no gradient is wanted: on a CPU memory traffic costs most.
+        previous: alpha_{k-1}, [B, N, p]; overwritten without gradients: on a CPU memory traffic costs most.
         operators: D, C and m.
         confidence: w_k, how much each number of y counts, [B, N, m]; 1 if None.
 

@@ -7,11 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from restorekit.numerics.finite_differences import (
-    finite_differences,
-    finite_differences_adjoint,
-    finite_differences_spectra,
-)
+from restorekit.numerics import finite_differences as fd
 
 NEXT = ((1, 0), (0, 1))
 """To the next row and the next column."""
@@ -26,7 +22,7 @@ def total_variation(
     penalty: float = 0.05,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
-    """argmin_x 1/2 ||A x - y||^2 + lmbda sum_i ||grad x_i||, with periodic borders.
+    """Return argmin_x 1/2 ||A x - y||^2 + lmbda sum_i ||grad x_i||, with periodic borders.
 
     The norm is over both directions and all channels of a pixel, so that channels share their edges.
 
@@ -35,23 +31,22 @@ def total_variation(
         spectrum: S = F A^T A F^-1, [H, W], zero frequency at [0, 0]; for real images that of frequency -k is that of k.
         lmbda: weight of the prior, above 0.
         iterations: of split Bregman; a hundred bring images in [0, 1] to a few thousandths of the solution.
-        penalty: weight of the splitting grad x = d, which changes the way but not the solution.
-        watch: told x after each iteration.
+        penalty: weight of the splitting grad x = d, which changes the path but not the solution.
+        watch: called with x after each iteration.
 
     Source: Goldstein and Osher, The Split Bregman Method for L1-Regularized Problems, 2009, section 4 (MRI).
     """
-    # Where no frequency zero was measured, nothing settles the mean: it stays zero.
-    system = (spectrum + penalty * finite_differences_spectra(adjoint, NEXT).sum(0)).clamp_min(1e-9)
+    # Where frequency zero was not measured, nothing fixes the mean, and it stays zero.
+    system = (spectrum + penalty * fd.finite_differences_spectra(adjoint, NEXT).sum(0)).clamp_min(1e-9)
     x = adjoint
     dual = torch.zeros_like(torch.stack((x, x)))
     for _ in range(iterations):
-        slopes = finite_differences(x, NEXT) + dual
-        length = slopes.abs().square().sum((0, 2), keepdim=True).sqrt().clamp_min(1e-12)
-        kept = slopes * (1 - lmbda / (penalty * length)).clamp_min(0)
-        dual = slopes - kept
-        solved = torch.fft.ifft2(
-            torch.fft.fft2(adjoint + penalty * finite_differences_adjoint(kept - dual, NEXT)) / system
-        )
+        differences = fd.finite_differences(x, NEXT) + dual
+        length = differences.abs().square().sum((0, 2), keepdim=True).sqrt().clamp_min(1e-12)
+        kept = differences * (1 - lmbda / (penalty * length)).clamp_min(0)
+        dual = differences - kept
+        right = adjoint + penalty * fd.finite_differences_adjoint(kept - dual, NEXT)
+        solved = torch.fft.ifft2(torch.fft.fft2(right) / system)
         x = solved if adjoint.is_complex() else solved.real
         if watch is not None:
             watch(x)

@@ -11,7 +11,7 @@ from cli_runs import write_image, write_tiny_model
 from PIL import Image
 
 from restorekit.models import settings_json
-from restorekit.models.kspace import CsTv, CsTvSettings
+from restorekit.models.kspace import CsTv, KspaceSettings
 from restorekit.numerics.metrics import psnr
 from restorekit.restore import scans
 from restorekit.zoo import save_weights
@@ -289,7 +289,7 @@ def test_evaluation(run, model):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    network = CsTv(CsTvSettings(2, 3, (0.01, 0.03)))
+    network = CsTv(KspaceSettings(2, 3, (0.01, 0.03)))
     architecture, settings = settings_json(network)
     card = replace(bare_card("trained", "cs-mri", 2, (10, 50)), architecture=architecture, settings=settings)
     path = tmp_path_factory.mktemp("models") / "trained.safetensors"

@@ -47,7 +47,7 @@ def measurement() -> tuple[Measurement, torch.Tensor]:
 @torch.no_grad()
 def test_explicit_steps_are_those_of_the_solver(dual: bool) -> None:
     unrolled, (given, _) = network(dual=dual), measurement()
-    # Steps that differ, and levels that differ by image.
+    # Steps differ, and so does the conditioning of the images.
     unrolled.log_sigma.add_(0.3 * torch.randn(unrolled.log_sigma.shape, generator=torch.Generator().manual_seed(1)))
     schedule = unrolled.schedule(NOISE)
 
@@ -58,10 +58,10 @@ def test_explicit_steps_are_those_of_the_solver(dual: bool) -> None:
     def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
         return given.physics.prox_l2(z, given.y, rho)
 
-    start = prox(given.start, schedule.opening.reshape(-1, 1, 1, 1))
-    solution = admm(denoise, prox, start, schedule, tolerance=0)
+    start = prox(given.x0, schedule.opening.reshape(-1, 1, 1, 1))
+    solution = admm(denoise, prox, start, schedule, tol=0)
     expected = solution.x if dual else solution.z
-    torch.testing.assert_close(unrolled(given, 2, 160), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(unrolled.reconstruct(given, 2, 160), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_it_starts_as_plug_and_play_at_each_knot() -> None:
@@ -73,21 +73,21 @@ def test_it_starts_as_plug_and_play_at_each_knot() -> None:
 
 
 @pytest.mark.parametrize("mode", ["explicit", "deq", "jfb", "suppa"])
-def test_what_each_mode_learns(mode: str) -> None:
+def test_each_mode_learns_its_own_parameters(mode: str) -> None:
     unrolled, (given, clean) = network(mode, iterations=8), measurement()
     unrolled.requires_grad_(True)
     if mode in ("jfb", "suppa"):
         unrolled.log_rho.requires_grad_(False)
     fitted = unrolled.fitted(given, 2, torch.Generator().manual_seed(0))
     assert len(fitted) == (2 if mode == "suppa" else 1)
-    torch.stack([(x - clean).square().mean() for x in fitted]).mean().backward()
+    torch.stack([(x - clean).square().mean() for x, _ in fitted]).mean().backward()
     learned = {name for name, tensor in unrolled.named_parameters() if tensor.grad is not None and tensor.grad.any()}
     assert {"log_sigma", "denoiser.dictionary", "denoiser.synthesis"} <= learned
     assert ("log_rho" in learned) == (mode in ("explicit", "deq"))
     assert ("relaxation" in learned) == (mode == "suppa")
 
 
-def test_the_settings_make_it_again() -> None:
+def test_a_network_is_rebuilt_from_its_settings() -> None:
     first = network("suppa")
     again = build(*settings_json(first))
     assert again.load_compatible_weights(first)
@@ -95,7 +95,7 @@ def test_the_settings_make_it_again() -> None:
 
 
 @torch.no_grad()
-def test_a_longer_network_begins_with_the_steps_of_a_shorter_one() -> None:
+def test_a_longer_network_starts_with_the_steps_of_a_shorter_one() -> None:
     short, long = network(iterations=1), network(iterations=3)
     short.log_sigma.add_(0.1)
     untouched = long.log_sigma[:, 1:].clone()
@@ -109,17 +109,17 @@ def test_a_longer_network_begins_with_the_steps_of_a_shorter_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "implicit"}, "explicit, deq"),
+        ({"mode": "implicit"}, "mode.*'explicit', 'deq'"),
         ({"mode": "deq", "dual": False, "last": 1.5}, "mode deq"),
         ({"first": 0}, "above 0"),
-        ({"weight": "heavy"}, "number of 0 or more"),
-        ({"iterations": 0}, "positive integer"),
-        ({"denoiser": "sparse-coding"}, "table"),
-        ({"denoiser": {"architecture": "sparse-coding"}}, "denoiser of a unrolled-admm"),
-        ({"denoiser": {"architecture": "unrolled-admm", "settings": {}}}, "at odds"),
+        ({"weight": "heavy"}, "weight.*number"),
+        ({"iterations": 0}, "iterations.*greater than or equal to 1"),
+        ({"denoiser": "sparse-coding"}, "denoiser"),
+        ({"denoiser": {"architecture": "sparse-coding"}}, "denoiser.settings"),
+        ({"denoiser": {"architecture": "unrolled-admm", "settings": {}}}, "unrolled-admm model: mode"),
     ],
 )
-def test_settings_that_make_no_sense(changes: dict[str, object], message: str) -> None:
+def test_wrong_settings_are_refused_by_name(changes: dict[str, object], message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         build("unrolled-admm", settings(**changes))
 

@@ -24,7 +24,7 @@ def test_each_pixel_is_balanced_by_the_factor_of_its_colour(pattern):
     assert (balance_white(np.ones((5, 6), np.float32), factors, pattern) == 1).all()
 
 
-def test_colours_that_srgb_has_not_are_clipped():
+def test_colours_outside_srgb_are_clipped():
     matrix = ((1.5, -0.5, 0.0), (-0.25, 1.5, -0.25), (0.0, -0.5, 1.5))
     rgb = np.array([[[0.2, 0.2, 0.2], [1.0, 0.0, 0.0]]], np.float32)
     np.testing.assert_allclose(camera_to_srgb(rgb, matrix), [[[0.2, 0.2, 0.2], [1, 0, 0]]], atol=1e-6)

@@ -34,19 +34,19 @@ def test_other_tables_get_the_nearest_quality():
 
 
 @pytest.mark.parametrize("table", [[], [1] * 63, [0] * 64])
-def test_what_is_no_table(table):
+def test_other_tables_are_refused(table):
     with pytest.raises(UsageError, match="64 steps"):
         quality_of(table)
 
 
 @pytest.mark.parametrize("quality", [0, 0.5, 101, -3, float("nan")])
-def test_what_is_no_quality(quality):
+def test_other_quality_factors_are_refused(quality):
     for function in (scale_of, error_level, standard_table):
         with pytest.raises(UsageError, match="from 1 to 100"):
             function(quality)
 
 
-def test_the_error_level_is_about_the_error_of_a_photograph():
+def test_the_error_level_is_near_the_error_of_a_photograph():
     image = data.camera()
     for quality in (10, 20, 40, 80):
         error = np.asarray(compressed(image, quality=quality), float) - image

@@ -52,7 +52,7 @@ def test_a_mirrored_line_keeps_the_pattern_at_both_ends(length):
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("size", SIZES)
-def test_constant_colours_come_back_everywhere_and_what_was_observed_unchanged(pattern, size):
+def test_constant_colours_are_reproduced_and_observed_values_unchanged(pattern, size):
     if min(size) > 1:
         colour = torch.tensor([0.2, 0.5, 0.9]).expand(*size, 3)
         torch.testing.assert_close(interpolated(colour, pattern), colour)
@@ -66,7 +66,7 @@ def test_constant_colours_come_back_everywhere_and_what_was_observed_unchanged(p
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("size", [(12, 12), (13, 11)])
-def test_linear_ramps_come_back_in_the_interior(pattern, size):
+def test_linear_ramps_are_reproduced_in_the_interior(pattern, size):
     rgb = ramps(*size)
     torch.testing.assert_close(interpolated(rgb, pattern)[2:-2, 2:-2], rgb[2:-2, 2:-2])
 
@@ -95,7 +95,7 @@ def test_gradients_pass():
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("size", SIZES)
-def test_what_was_observed_takes_its_place_in_an_estimate(pattern, size):
+def test_observed_values_are_restored_in_an_estimate(pattern, size):
     generator = torch.Generator().manual_seed(2)
     estimate, observed = torch.rand(*size, 3, generator=generator), torch.rand(*size, generator=generator)
     better = reconcile(estimate, observed, pattern)
@@ -103,7 +103,7 @@ def test_what_was_observed_takes_its_place_in_an_estimate(pattern, size):
     assert torch.equal(reconcile(better, observed, pattern), better)
 
 
-def test_an_estimate_too_dark_throughout_becomes_brighter_between_the_observed_values_too():
+def test_a_dark_estimate_is_brightened_between_observed_values_too():
     pattern, truth = BayerPattern.GRBG, ramps(8, 10)
     better = reconcile(truth - 0.1, mosaic(truth, pattern), pattern)
     torch.testing.assert_close(better, truth - 0.05 * (1 - bayer_mask(8, 10, pattern)))

@@ -30,7 +30,7 @@ def test_operators_of_any_size(shape):
 
 @pytest.mark.parametrize("scale", [1, *SCALES])
 @pytest.mark.parametrize("sides", [(1, 1), (2, 3), (3, 2)])
-def test_decimation(scale, sides):
+def test_decimation_by_any_scale(scale, sides):
     shape = (2, 3, scale * sides[0], scale * sides[1])
     check_operator(BlurDecimation(kernel(4, 5), (-1, 2), scale), shape)
     if scale > 1:
@@ -38,7 +38,7 @@ def test_decimation(scale, sides):
 
 
 @pytest.mark.parametrize(("size", "observed"), [((9, 12), (7, 8)), ((8, 5), (8, 3))])
-def test_a_cropped_blur(size, observed):
+def test_a_cropped_blur_is_an_operator(size, observed):
     taps = kernel(3, 5) / 8
     physics = CroppedBlur(taps, size, observed, refills=1000)
     check_operator(physics, (2, 3, *size))
@@ -53,7 +53,7 @@ def test_blur_is_a_convolution_centred_on_the_kernel():
     assert CircularBlur(taps).A(x).numpy() == pytest.approx(expected)
 
 
-def test_a_bayer_mask_keeps_what_a_mosaic_has():
+def test_a_bayer_mask_keeps_the_values_of_the_mosaic():
     x = torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(0))
     mask = bayer_mask(5, 6, BayerPattern.GRBG).permute(2, 0, 1)
     assert torch.equal(Masked(mask).A(x).sum(1)[0], mosaic(x[0].permute(1, 2, 0), BayerPattern.GRBG))
@@ -80,7 +80,7 @@ def test_observations_have_seeded_noise():
     assert float(observed.std()) == pytest.approx(0.1, rel=0.05)
 
 
-def test_what_is_no_operator_is_refused():
+def test_wrong_operators_are_refused():
     with pytest.raises(UsageError, match="odd"):
         CircularBlur(torch.ones(4, 3))
     with pytest.raises(UsageError, match="zeros and ones"):

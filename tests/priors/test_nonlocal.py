@@ -58,7 +58,7 @@ def test_without_a_share_the_group_threshold_is_soft() -> None:
 @pytest.mark.parametrize(
     ("rows", "cols", "stride"), [(1, 1, 1), (1, 7, 2), (5, 6, 3), (40, 35, 1), (36, 33, 2), (1, 1100, 3)]
 )
-def test_peers_are_others_within_the_window(rows: int, cols: int, stride: int) -> None:
+def test_neighbours_are_other_patches_within_the_window(rows: int, cols: int, stride: int) -> None:
     torch.manual_seed(0)
     count = rows * cols
     neighbours = find_neighbours(torch.randn(1, count, 3), Grid(rows, cols, stride), 8)[0]
@@ -70,7 +70,7 @@ def test_peers_are_others_within_the_window(rows: int, cols: int, stride: int) -
         assert not (neighbours == torch.arange(count)[:, None]).any()
 
 
-def test_peers_are_much_nearer_than_others() -> None:
+def test_neighbours_are_much_nearer_than_others() -> None:
     torch.manual_seed(0)
     features = torch.randn(1, 900, 2)
     neighbours = find_neighbours(features, Grid(30, 30, 2), 24)

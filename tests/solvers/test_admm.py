@@ -1,9 +1,11 @@
 """ADMM on problems whose solution is known."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from restorekit.solvers.admm import Schedule, admm, constant_schedule, falling_schedule
+from restorekit.solvers.admm import Schedule, Splitting, admm
 
 
 def smoothing(height, width):
@@ -41,17 +43,22 @@ def quadratic_problem(batch=2, height=4, width=5):
 
 
 @pytest.mark.parametrize("rho", [0.1, 1.0])
-def test_with_a_linear_denoiser_it_comes_to_the_closed_form(rho):
+def test_with_a_linear_denoiser_it_converges_to_the_closed_form(rho):
     prox, denoiser_at, expected = quadratic_problem()
-    schedule = constant_schedule(0.1, rho, 2000)
-    solution = admm(denoiser_at(rho), prox, torch.zeros_like(expected), schedule, tolerance=1e-12)
+    schedule = constant_schedule(rho, 2000)
+    solution = admm(denoiser_at(rho), prox, torch.zeros_like(expected), schedule, tol=1e-12)
     torch.testing.assert_close(solution.x, expected, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(solution.z, expected, rtol=1e-6, atol=1e-8)
     assert (solution.iterations < 2000).all()
 
 
+def constant_schedule(rho, iterations):
+    rhos = torch.full((iterations,), rho)
+    return Schedule(torch.full((iterations,), 0.1), rhos, rhos[:1])
+
+
 def halve(x, sigma):
-    """A denoiser that pulls towards zero by its noise level."""
+    """A denoiser that pulls towards zero by its sigma."""
     return x * (1 - sigma.reshape(-1, 1, 1, 1))
 
 
@@ -74,19 +81,19 @@ def test_each_image_stops_by_itself():
     assert torch.equal(alone.x[0], solution.x[0])
 
 
-def test_it_stops_when_all_have():
+def test_it_stops_when_all_images_have_stopped():
     watched = []
     solution = admm(
-        lambda x, sigma: x, lambda z, rho: z, torch.ones(2, 1, 2, 2), constant_schedule(0.1, 1.0), watch=watched.append
+        lambda x, sigma: x, lambda z, rho: z, torch.ones(2, 1, 2, 2), constant_schedule(1.0, 50), watch=watched.append
     )
     assert (len(watched), solution.iterations.tolist()) == (1, [1, 1])
 
 
 def test_half_quadratic_splitting_has_no_dual_variable():
     prox, denoiser_at, expected = quadratic_problem()
-    schedule = falling_schedule(0.01, 0.2, 0.2, 0.01, 5)
+    schedule = Splitting(5, first=0.2, last=1.0, weight=0.2, least_noise=0.0).schedule(0.01)
     assert not schedule.dual
-    solution = admm(denoiser_at(1.0), prox, torch.zeros_like(expected), schedule, tolerance=0)
+    solution = admm(denoiser_at(1.0), prox, torch.zeros_like(expected), schedule, tol=0)
     x = z = torch.zeros_like(expected)
     for sigma, rho in zip(schedule.sigmas, schedule.rhos, strict=True):
         z = denoiser_at(1.0)(x, sigma)
@@ -96,11 +103,12 @@ def test_half_quadratic_splitting_has_no_dual_variable():
     assert solution.iterations.tolist() == [5, 5]
 
 
-def test_a_falling_schedule():
-    schedule = falling_schedule(0.01, 0.25, 0.16, 0.01, 5)
+def test_sigmas_of_half_quadratic_splitting_fall_to_the_noise():
+    splitting = Splitting(5, first=0.16, last=1.0, weight=0.25, least_noise=0.0)
+    schedule = splitting.schedule(0.01)
     torch.testing.assert_close(schedule.sigmas, torch.tensor([0.16, 0.08, 0.04, 0.02, 0.01]))
     torch.testing.assert_close(schedule.rhos, 0.25 * torch.tensor([1 / 64, 1 / 16, 1 / 4, 1, 1]))
-    assert falling_schedule(0.01, 0.25, 0.16, 0.01, 1).sigmas.tolist() == pytest.approx([0.16])
+    assert replace(splitting, iterations=1).schedule(0.01).sigmas.tolist() == pytest.approx([0.16])
 
 
 def test_gradients_reach_schedule_and_start():

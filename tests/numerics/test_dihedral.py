@@ -1,4 +1,4 @@
-"""Images turned and turned back, and estimates averaged over all turns."""
+"""The eight symmetries, their inverses, and estimates averaged over them."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def images():
     return torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
 
 
-def test_eight_turns_differ_and_each_is_undone():
+def test_the_eight_symmetries_differ_and_are_inverted():
     seen = {tuple(dihedral(images(), turn).flatten().tolist()) for turn in range(DIHEDRAL_VIEWS)}
     assert len(seen) == DIHEDRAL_VIEWS
     for turn in range(DIHEDRAL_VIEWS):
@@ -29,7 +29,7 @@ def test_the_mean_of_estimates_has_no_direction():
 
 
 @pytest.mark.parametrize("tile", [None, 32])
-def test_at_best_a_network_without_a_choice_of_patches_looks_at_all_turns(tile):
+def test_a_network_without_strides_averages_over_all_symmetries_at_best(tile):
     torch.manual_seed(0)
     network = UNet(UNetSettings(1, (8, 8), 1)).eval().requires_grad_(False)
     torch.nn.init.normal_(network.tail.weight, std=0.05)
@@ -45,7 +45,7 @@ def test_at_best_a_network_without_a_choice_of_patches_looks_at_all_turns(tile):
     torch.testing.assert_close(torch.tensor(best[0]), torch.tensor(best[1].copy()), atol=1e-5, rtol=0)
 
 
-def test_cells_lie_alike_from_every_side_of_an_odd_image(monkeypatch):
+def test_cells_lie_alike_in_every_view_of_an_odd_image(monkeypatch):
     """So do blocks of JPEG, which begin at the top left: dihedral, they would otherwise lie across the cells."""
     network, seen = UNet(UNetSettings(1, (8, 8), 1)).eval().requires_grad_(False), []
     forward = network.forward

@@ -1,10 +1,12 @@
-"""Sampled Fourier transforms, for complex and for real images."""
+"""Sampled Fourier transforms of complex and real images; masks: their share, their shape, and zero frequency."""
 
+import numpy as np
 import pytest
 import torch
 from operator_checks import check_operator
 
 from restorekit.errors import UsageError
+from restorekit.physics import kspace
 from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling, channels_of, complex_of
 from restorekit.types import SamplingPattern
 
@@ -32,7 +34,7 @@ def test_all_samples_give_the_image_back(operator):
     torch.testing.assert_close(physics.A(x).norm(), x.norm())  # orthonormal
 
 
-def test_k_space_is_numpys():
+def test_k_space_is_that_of_fft2():
     x = torch.randn(1, 2, 6, 5, dtype=torch.float64)
     y = complex_of(SampledFourier(torch.ones(6, 5)).A(x))
     torch.testing.assert_close(y, torch.fft.fft2(complex_of(x), norm="ortho"))
@@ -70,7 +72,7 @@ def test_each_frequency_may_have_a_weight_of_its_own(operator, size):
     assert torch.func.grad(energy)(physics.prox_l2(z, y, weight)).abs().max() < 1e-12
 
 
-def test_noise_is_in_the_samples_alone():
+def test_noise_is_only_in_the_samples():
     mask = random_mask((32, 32))
     physics = SampledFourier(mask)
     noise = physics.observe(torch.zeros(1, 2, 32, 32), 0.1, 5)
@@ -79,6 +81,70 @@ def test_noise_is_in_the_samples_alone():
 
 
 @pytest.mark.parametrize("mask", [torch.zeros(4, 4), torch.full((4, 4), 2), torch.ones(1, 4, 4)])
-def test_masks_that_are_none(mask):
+def test_other_masks_are_refused(mask):
     with pytest.raises(UsageError, match="mask"):
         SampledFourier(mask)
+
+
+@pytest.mark.parametrize("pattern", SamplingPattern)
+@pytest.mark.parametrize("size", [(256, 256), (64, 48), (33, 50)])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_the_share_is_reached(pattern, size, share):
+    mask = Sampling(pattern, share).mask(*size, seed=1)
+    assert tuple(mask.shape) == size
+    assert abs(float(mask.float().mean()) - share) < 1.5 / min(size)
+    assert mask[0, 0]  # zero frequency
+
+
+@pytest.mark.parametrize("pattern", SamplingPattern)
+def test_a_share_of_one_measures_all_and_a_tiny_one_something(pattern):
+    assert Sampling(pattern, 1).mask(9, 12).all()
+    assert Sampling(pattern, 1e-6).mask(9, 12).any()
+    assert Sampling(pattern, 0.5).mask(1, 1).all()
+
+
+@pytest.mark.parametrize("pattern", [SamplingPattern.CARTESIAN, SamplingPattern.RANDOM])
+def test_masks_depend_on_the_seed(pattern):
+    sampling = Sampling(pattern, 0.3)
+    assert (sampling.mask(32, 32, 1) == sampling.mask(32, 32, 1)).all()
+    assert (sampling.mask(32, 32, 1) != sampling.mask(32, 32, 2)).any()
+
+
+def test_radial_masks_are_those_of_the_literature():
+    """The shares of the masks that ADMM-Net and ISTA-Net are tested on, to the last sample."""
+    samples = {27: 6695, 55: 13233, 85: 19789, 117: 26273, 152: 32753}
+    assert {lines: int(kspace.radial_lines(256, 256, lines).sum()) for lines in samples} == samples
+
+
+def test_radial_masks_are_lines_through_the_centre():
+    mask = kspace.radial_lines(33, 33, 8)
+    assert (mask == mask[::-1, ::-1]).all()
+    assert mask[16].all()
+    assert mask[:, 16].all()
+    assert mask.diagonal().all()
+
+
+def test_cartesian_masks_are_whole_columns_around_a_full_centre():
+    mask = np.fft.fftshift(Sampling(SamplingPattern.CARTESIAN, 0.3).mask(40, 100, 0).numpy())
+    assert (mask.all(0) == mask.any(0)).all()
+    central = round(100 * kspace.CENTRE_SHARE)
+    assert mask[:, 50 - central // 2 : 50 + central // 2].all()
+
+
+def test_random_masks_are_denser_at_the_centre():
+    mask = np.fft.fftshift(Sampling(SamplingPattern.RANDOM, 0.3).mask(64, 64, 0).numpy())
+    assert mask[24:40, 24:40].mean() > 2 * mask.mean() > 2 * mask[:8, :8].mean()
+
+
+@pytest.mark.parametrize("share", [0, -1, 1.1, float("nan")])
+def test_a_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(UsageError, match="share"):
+        Sampling(SamplingPattern.RADIAL, share)
+
+
+@pytest.mark.parametrize("pattern", SamplingPattern)
+@pytest.mark.parametrize("size", [(64, 64), (33, 50)])
+def test_centredness_says_where_zero_frequency_is(pattern, size):
+    mask = Sampling(pattern, 0.3).mask(*size).numpy()
+    assert kspace.centredness(mask) < 0 < kspace.centredness(np.fft.fftshift(mask))
+    assert kspace.centredness(np.ones(size)) == 0

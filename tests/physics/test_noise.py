@@ -11,7 +11,7 @@ def photograph(name: str) -> np.ndarray:
     return getattr(data, name)().astype(np.float32) / 255
 
 
-def test_noise_has_the_level_asked_for_and_is_not_clipped():
+def test_noise_has_the_given_sigma_and_is_not_clipped():
     noisy = add_gaussian_noise(torch.ones(1, 1, 200, 200), 0.1, torch.Generator().manual_seed(0))
     assert noisy.dtype == torch.float32
     assert noisy.std().item() == pytest.approx(0.1, rel=0.02)
@@ -26,22 +26,22 @@ def test_arrays_and_tensors_get_the_same_noise():
     np.testing.assert_allclose(array, tensor.numpy(), rtol=0, atol=1e-7)
 
 
-def test_the_draw_does_not_depend_on_the_level():
+def test_the_draw_does_not_depend_on_sigma():
     image = np.zeros((5, 6, 3), np.float32)
     np.testing.assert_allclose(3 * add_gaussian_noise(image, 0.1, 1), add_gaussian_noise(image, 0.3, 1), rtol=1e-5)
 
 
-def test_a_generator_goes_on():
+def test_a_generator_draws_new_noise_each_time():
     generator = torch.Generator().manual_seed(0)
     image = torch.zeros(8)
     assert not torch.equal(add_gaussian_noise(image, 1, generator), add_gaussian_noise(image, 1, generator))
 
 
 @pytest.mark.parametrize("name", ["camera", "astronaut", "coins", "page"])
-@pytest.mark.parametrize("level", [5, 15, 25, 50])
-def test_estimate_on_photographs(name, level):
-    noisy = add_gaussian_noise(photograph(name), level / 255, 0)
-    assert 255 * estimate_sigma(noisy) == pytest.approx(level, abs=0.3 + 0.015 * level)
+@pytest.mark.parametrize("sigma", [5, 15, 25, 50])
+def test_estimate_on_photographs(name, sigma):
+    noisy = add_gaussian_noise(photograph(name), sigma / 255, 0)
+    assert 255 * estimate_sigma(noisy) == pytest.approx(sigma, abs=0.3 + 0.015 * sigma)
 
 
 @pytest.mark.parametrize("name", ["camera", "astronaut"])
@@ -64,8 +64,8 @@ def test_estimate_scales_with_the_image():
 
 @pytest.mark.parametrize("shape", [(1, 400), (400, 1), (3, 80), (7, 7, 3), (30, 9), (16, 16), (40, 40, 3)])
 def test_estimate_on_small_images(shape):
-    levels = [estimate_sigma(add_gaussian_noise(np.full(shape, 0.5, np.float32), 0.1, seed)) for seed in range(30)]
-    assert np.mean(levels) == pytest.approx(0.1, rel=0.06)
+    sigmas = [estimate_sigma(add_gaussian_noise(np.full(shape, 0.5, np.float32), 0.1, seed)) for seed in range(30)]
+    assert np.mean(sigmas) == pytest.approx(0.1, rel=0.06)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 2, 3), (1, 50), (8, 8), (40, 30), (40, 30, 3)])
@@ -90,6 +90,6 @@ def test_a_large_image_gives_the_same_answer_twice():
 
 
 @pytest.mark.parametrize("shape", [(5,), (0, 4), (1, 3, 9, 9)])
-def test_what_is_no_image_is_refused(shape):
+def test_other_arrays_are_refused(shape):
     with pytest.raises(UsageError, match="not on shape"):
         estimate_sigma(np.zeros(shape))

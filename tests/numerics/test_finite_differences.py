@@ -9,7 +9,7 @@ from restorekit.numerics.finite_differences import (
 AROUND = ((0, 1), (1, -1), (1, 0), (1, 1))
 
 
-def test_slopes_their_adjoint_and_their_spectrum_belong_together() -> None:
+def test_differences_their_adjoint_and_their_spectrum_agree() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 2, 6, 5, generator=generator, dtype=torch.float64)
     v = torch.randn(len(AROUND), 2, 2, 6, 5, generator=generator, dtype=torch.float64)

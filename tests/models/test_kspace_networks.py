@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from restorekit.errors import WeightsError
+from restorekit.models import build
 from restorekit.models.kspace import (
     CsSparseCoding,
     CsSparseCodingSettings,
     CsTv,
-    CsTvSettings,
     CsUNet,
     CsUNetSettings,
+    KspaceSettings,
     kspace_measurement,
 )
 from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling
@@ -21,11 +22,11 @@ KNOTS = (0.01, 0.03)
 
 
 def cs_tv() -> CsTv:
-    return CsTv(CsTvSettings(2, 4, KNOTS))
+    return CsTv(KspaceSettings(2, 4, KNOTS))
 
 
 def cs_sc(variance: bool = True) -> CsSparseCoding:
-    network = CsSparseCoding(CsSparseCodingSettings(2, 5, 16, 3, KNOTS, variance))
+    network = CsSparseCoding(CsSparseCodingSettings(2, 3, KNOTS, 5, 16, variance))
     assert network.load_compatible_weights(tiny_network())
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -63,6 +64,7 @@ def measurement(height=12, width=14, channels=2, pattern=SamplingPattern.RANDOM,
 def test_gradients_agree_with_finite_differences(make):
     network = make().double()
     _, _, recorded = measurement(6, 7, batch=1, noise=0.05)
+    network.forward = network.reconstruct
     names = [name for name, _ in network.named_parameters()]
 
     def reconstructed(*values):
@@ -73,28 +75,28 @@ def test_gradients_agree_with_finite_differences(make):
 
 
 @NETWORKS
-def test_what_was_measured_is_kept(make):
+def test_measured_frequencies_are_kept(make):
     network = make().double().requires_grad_(False)
     network.log_error.fill_(8.0)  # Estimates that may be far off, so that the samples alone count.
     for channels in (1, 2):
         physics, y, recorded = measurement(channels=channels, share=0.5)
-        assert physics.A_adjoint(physics.A(network(recorded)) - y).abs().max() < 1e-8
+        assert physics.A_adjoint(physics.A(network.reconstruct(recorded)) - y).abs().max() < 1e-8
 
 
 @NETWORKS
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
-def test_any_scale_will_do(make, scale):
+def test_the_scale_of_k_space_does_not_matter(make, scale):
     network = make().double().requires_grad_(False)
     physics, y, recorded = measurement(noise=0.02)
-    scaled = kspace_measurement(physics, scale * y, scale * recorded.noise)
-    assert torch.allclose(network(scaled) / scale, network(recorded), atol=1e-9)
+    scaled = kspace_measurement(physics, scale * y, scale * recorded.sigma)
+    assert torch.allclose(network.reconstruct(scaled) / scale, network.reconstruct(recorded), atol=1e-9)
 
 
 @NETWORKS
-def test_nothing_measured_but_zeros_gives_zeros(make):
+def test_zeros_give_zeros(make):
     physics, y, recorded = measurement()
     network = make().double().requires_grad_(False)
-    assert not network.reconstruct(kspace_measurement(physics, 0 * y, recorded.noise)).any()
+    assert not network.reconstruct(kspace_measurement(physics, 0 * y, recorded.sigma)).any()
 
 
 @NETWORKS
@@ -103,16 +105,16 @@ def test_nothing_measured_but_zeros_gives_zeros(make):
 def test_images_of_any_size(make, height, width, stride):
     network = make().double().requires_grad_(False)
     physics, y, recorded = measurement(height, width, pattern=SamplingPattern.RADIAL, share=1.0)
-    assert torch.allclose(network(recorded, stride), physics.A_adjoint(y), atol=0.02)
+    assert torch.allclose(network.reconstruct(recorded, stride), physics.A_adjoint(y), atol=0.02)
 
 
 @NETWORKS
 def test_overwriting_changes_nothing_but_the_speed(make):
     network = make().double()
     _, _, recorded = measurement(37, 41)
-    plain = network(recorded).detach()
+    plain = network.reconstruct(recorded).detach()
     with torch.no_grad():
-        assert torch.allclose(network(recorded), plain)
+        assert torch.allclose(network.reconstruct(recorded), plain)
 
 
 @pytest.mark.parametrize("make", [cs_tv, cs_sc, lambda: cs_sc(variance=False)])
@@ -120,8 +122,8 @@ def test_a_periodic_image_may_begin_anywhere(make):
     network = make().double().requires_grad_(False)
     physics, y, recorded = measurement()
     moved = physics.A(physics.A_adjoint(y).roll((3, 5), (2, 3)))
-    again = kspace_measurement(physics, moved, recorded.noise)
-    assert torch.allclose(network(again), network(recorded).roll((3, 5), (2, 3)), atol=1e-9)
+    again = kspace_measurement(physics, moved, recorded.sigma)
+    assert torch.allclose(network.reconstruct(again), network.reconstruct(recorded).roll((3, 5), (2, 3)), atol=1e-9)
 
 
 def test_real_and_imaginary_part_are_coded_as_two_images():
@@ -129,7 +131,7 @@ def test_real_and_imaginary_part_are_coded_as_two_images():
     _, y, recorded = measurement(16, 16, pattern=SamplingPattern.RADIAL, batch=1)
     mask = recorded.physics.spectrum
     symmetric = mask | mask.flip((0, 1)).roll((1, 1), (0, 1))
-    real = recorded.start[:, :1]
+    real = recorded.x0[:, :1]
     complex_, of_real = SampledFourier(symmetric), SampledFourierOfReal(symmetric)
     noise = torch.zeros(1, dtype=y.dtype)
     both = network.reconstruct(kspace_measurement(complex_, complex_.A(torch.cat([real, 0 * real], 1)), noise))
@@ -138,7 +140,7 @@ def test_real_and_imaginary_part_are_coded_as_two_images():
     assert both[:, 1:].abs().max() < 1e-12
 
 
-def test_every_patch_asked_of_a_unet_is_the_mean_over_turns():
+def test_a_unet_at_stride_1_is_the_mean_over_the_symmetries():
     network = cs_unet().double().requires_grad_(False)
     physics, y, _ = measurement(16, 16, share=0.5, batch=1)
     image, noise = physics.A_adjoint(y), torch.zeros(1, dtype=y.dtype)
@@ -147,14 +149,16 @@ def test_every_patch_asked_of_a_unet_is_the_mean_over_turns():
         network.reconstruct(kspace_measurement(symmetric, symmetric.A(part), noise), 1) for part in (image, image.mT)
     )
     assert torch.allclose(straight, across.mT, atol=1e-9)
-    assert not torch.allclose(straight, network.reconstruct(kspace_measurement(symmetric, symmetric.A(image), noise), 2))
+    assert not torch.allclose(
+        straight, network.reconstruct(kspace_measurement(symmetric, symmetric.A(image), noise), 2)
+    )
 
 
-def test_a_unet_takes_images_to_go_on_periodically():
+def test_a_unet_takes_images_as_periodic():
     network = cs_unet().double().requires_grad_(False)
     x = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    level = torch.full((1,), 0.02, dtype=x.dtype)
-    prior = network._prior(level, 0 * level, 3)
+    conditioning = torch.full((1,), 0.02, dtype=x.dtype)
+    prior = network._prior(conditioning, 0 * conditioning, 3)
     gone_on = torch.cat([x, x], 2)[..., :8, :].repeat(1, 1, 1, 2)[..., :8]
     assert torch.equal(prior(0, x).image, prior(0, gone_on).image[..., :6, :6])
 
@@ -162,16 +166,16 @@ def test_a_unet_takes_images_to_go_on_periodically():
 def test_each_image_is_denoised_at_its_own_noise_and_each_part_by_itself():
     network = cs_unet().double().requires_grad_(False)
     x = torch.randn(2, 2, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    level, noise = torch.tensor([0.01, 0.02], dtype=x.dtype), torch.tensor([0.0, 0.3], dtype=x.dtype)
-    together = network._prior(level, noise, 3)(1, x).image
+    conditioning, noise = torch.tensor([0.01, 0.02], dtype=x.dtype), torch.tensor([0.0, 0.3], dtype=x.dtype)
+    together = network._prior(conditioning, noise, 3)(1, x).image
     for image in range(2):
-        alone = network._prior(level[image : image + 1], noise[image : image + 1], 3)
+        alone = network._prior(conditioning[image : image + 1], noise[image : image + 1], 3)
         for part in range(2):
             single = alone(1, x[image : image + 1, part : part + 1]).image
             assert torch.allclose(together[image, part], single[0, 0])
 
 
-def test_a_unet_begins_from_a_denoiser():
+def test_a_unet_starts_from_a_denoiser():
     network = CsUNet(CsUNetSettings(2, 3, KNOTS, (4, 6), 1))
     denoiser = cs_unet().denoiser
     assert network.load_compatible_weights(denoiser)
@@ -180,23 +184,23 @@ def test_a_unet_begins_from_a_denoiser():
     assert not network.load_compatible_weights(tiny_network())
 
 
-def test_a_denoiser_of_other_patches_is_no_start():
-    network = CsSparseCoding(CsSparseCodingSettings(2, 7, 16, 3, KNOTS))
+def test_a_denoiser_of_other_patches_is_refused_as_a_start():
+    network = CsSparseCoding(CsSparseCodingSettings(2, 3, KNOTS, 7, 16))
     assert not network.load_compatible_weights(tiny_network())
     assert not network.load_compatible_weights(cs_sc())
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"knots": [0]}, {"widths": []}, {"blocks": 0}, {"odd": 1}])
-def test_settings_of_a_unet_that_make_no_sense(settings):
+def test_wrong_settings_of_a_unet_are_refused_by_name(settings):
     good = {"channels": 1, "steps": 3, "knots": [0, 0.1], "widths": [4, 6], "blocks": 1}
-    assert CsUNetSettings.parse(good).widths == (4, 6)
+    assert build("cs-unet", good).settings.widths == (4, 6)
     with pytest.raises(WeightsError, match=next(iter(settings))):
-        CsUNetSettings.parse({**good, **settings})
+        build("cs-unet", {**good, **settings})
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"knots": []}, {"variance": 1}, {"odd": 1}])
-def test_settings_that_make_no_sense(settings):
+def test_wrong_settings_of_sparse_coding_are_refused_by_name(settings):
     good = {"channels": 2, "patch_size": 5, "atoms": 16, "steps": 3, "knots": [0.1]}
-    assert CsSparseCodingSettings.parse(good).variance is False
+    assert build("cs-sc", good).settings.variance is False
     with pytest.raises(WeightsError, match=next(iter(settings))):
-        CsSparseCodingSettings.parse({**good, **settings})
+        build("cs-sc", {**good, **settings})

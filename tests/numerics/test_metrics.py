@@ -80,6 +80,6 @@ def test_ssim_of_colour_is_the_mean_over_channels():
 @pytest.mark.parametrize(
     ("shape", "message"), [((10, 40), "at least 11x11 pixels, not 40x10"), ((2, 3, 20, 20), "one")]
 )
-def test_ssim_refuses_what_it_has_no_window_for(shape, message):
+def test_ssim_refuses_images_smaller_than_its_window(shape, message):
     with pytest.raises(UsageError, match=message):
         ssim(np.zeros(shape), np.zeros(shape))

@@ -136,7 +136,8 @@ def test_every_pixel_of_any_image_is_covered(stride: int, height: int, width: in
     assert bool(estimate.isfinite().all())
 
 
-def test_borders_of_tiles_stay_hidden() -> None:
+@pytest.mark.slow
+def test_borders_of_tiles_do_not_show() -> None:
     """Beside the borders of tiles the difference to the whole image is at most twice that elsewhere."""
     torch.manual_seed(0)
     network = tiny_network(prior="group", steps=6)
@@ -154,7 +155,7 @@ def test_borders_of_tiles_stay_hidden() -> None:
 
 
 @pytest.mark.parametrize("prior", ["sparse", "group"])
-def test_what_was_not_observed_counts_by_its_weight(prior: str) -> None:
+def test_interpolated_values_count_by_their_weight(prior: str) -> None:
     torch.manual_seed(0)
     network = tiny_network(3, scales=1, prior=prior, masked=True)
     network.interpolated_weight.zero_()
@@ -177,7 +178,7 @@ def test_a_warm_start_interpolates_between_knots() -> None:
     )
     assert other.load_compatible_weights(source)
     with torch.no_grad():
-        for level in (0.06, 0.2):
-            sigma = torch.tensor([level])
-            assert torch.allclose(other.prior.thresholds(sigma), source.prior.thresholds(sigma), atol=1e-6)
+        for value in (0.06, 0.2):
+            sigma = torch.tensor([value])
+            assert torch.allclose(other.prior(sigma), source.prior(sigma), atol=1e-6)
     assert not tiny_network(patch_size=6).load_compatible_weights(source)

@@ -35,7 +35,7 @@ def test_without_learning_it_solves_the_lasso() -> None:
     assert float(correlation.abs().max()) <= 0.1 + 1e-6
 
 
-def test_momentum_gets_further_in_as_many_steps() -> None:
+def test_momentum_gets_further_in_the_same_number_of_steps() -> None:
     dictionary, patches = setting()
     reached = []
     for momentum in (torch.zeros(12), torch.full((12,), 0.6)):
@@ -68,7 +68,7 @@ def test_overwriting_changes_nothing_but_the_speed() -> None:
     assert torch.equal(patches, kept)
 
 
-def test_what_has_no_confidence_does_not_matter() -> None:
+def test_values_without_confidence_do_not_matter() -> None:
     dictionary, patches = setting()
     operators = Operators(dictionary, dictionary.mT, torch.zeros(2))
     codes = torch.randn(1, 5, 12, dtype=torch.float64)
