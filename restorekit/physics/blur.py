@@ -205,13 +205,13 @@ def _extend(images: Tensor, margin: int) -> Tensor:
 
 
 def _mirrored(positions: Tensor, length: int) -> Tensor:
-    """Indices within 0 .. length - 1 for positions of a line mirrored with its ends repeated, 1 0 0 1 2 .. ."""
+    """Return indices within 0 .. length - 1 for positions of a line mirrored with its ends repeated, 1 0 0 1 2 .. ."""
     positions = positions % (2 * length)
     return torch.minimum(positions, 2 * length - 1 - positions)
 
 
 def fast_size(least: int) -> int:
-    """The first number from `least` on that has no prime factor above 5: quick to transform."""
+    """Return the first number from `least` on that has no prime factor above 5: quick to transform."""
     from scipy.fft import next_fast_len
 
     size: int = next_fast_len(least, real=True)

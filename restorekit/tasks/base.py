@@ -244,7 +244,8 @@ class Benchmark(ABC, Generic[C]):
     axis: the name of a condition in JSON: `sigma`, `quality_factor`, `pattern`. Options: a frozen dataclass of the
     options of `restorekit eval TASK`; the docstring of the class is its help. baselines: other methods by name.
     untouched: the baseline that does nothing, None where an observation has not the shape of a clean image. seeded:
-    whether anything is drawn at random. takes_slices: whether a folder may hold complex slices. conditions: those to measure under, all different.
+    whether anything is drawn at random. takes_slices: whether a folder may hold complex slices.
+    conditions: those to measure under, all different.
     """
 
     axis: ClassVar[str]

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from annotated_types import Ge, Le, MinLen
 from typing_extensions import override
 
-from restorekit.errors import (
-    ModelMismatchError,
-    ModelNotFoundError,
-    UnsupportedImageError,
-    UsageError,
-)
-from restorekit.tasks import base
-from restorekit.tasks.base import Condition, Run
-from restorekit.tasks.lazily import (
-    Image,
-    NDArray,
-    arrays,
-    batch,
-    batch_files,
-    fourier,
-    imaging,
-    kspace_networks,
-    mri,
-    mri_files,
-    np,
-    physics_base,
-    plug_and_play,
-    runner,
-    selection,
-    torch,
-    zoo,
-)
-from restorekit.types import DefaultModels, Option, RunReport, RunSettings, SamplingPattern, Units
+from restorekit.errors import ModelMismatchError, ModelNotFoundError
+from restorekit.tasks.prelude import *
+from restorekit.types import SamplingPattern
 
 TV = "tv"
 """The name of total variation where a model can be named."""
@@ -224,9 +195,9 @@ class KspaceSection(base.TrainingSection):
     channels are complex, those of one are known to be real. Validation is by pseudo-radial masks, without noise.
     """
 
-    low: Annotated[float, Ge(0), Le(100)]
-    high: Annotated[float, Ge(0), Le(100)]
-    noise: Annotated[float, Ge(0)]
+    low: Annotated[float, Interval(ge=0, le=100)]
+    high: Annotated[float, Interval(ge=0, le=100)]
+    noise: base.Sigma
     balance: float
     validation: Annotated[tuple[float, ...], MinLen(1)]
 
@@ -329,16 +300,16 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
     seeded = True
     takes_slices = True
     baselines = {
-        "zero-filling": base.Baseline(
+        "zero-filling": Baseline(
             lambda self, observed, mask: self.solved(observed, mask, lambda physics, y: physics.A_adjoint(y))
         ),
-        "tv": base.Baseline(
+        "tv": Baseline(
             lambda self, observed, mask: self.solved(
                 observed, mask, lambda physics, y: mri.tv_reconstruction(physics, y, self.noise)
             )
         ),
-        "sigpy-tv": base.Baseline(lambda *given: _sigpy("tv", *given), "sigpy"),
-        "sigpy-wavelet": base.Baseline(lambda *given: _sigpy("wavelet", *given), "sigpy"),
+        "sigpy-tv": Baseline(lambda *given: _sigpy("tv", *given), "sigpy"),
+        "sigpy-wavelet": Baseline(lambda *given: _sigpy("wavelet", *given), "sigpy"),
     }
 
     def __init__(self, options: CsMriBenchmarkOptions) -> None:

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, MinLen
 from typing_extensions import override
 
-from restorekit.errors import UsageError
-from restorekit.tasks import base
-from restorekit.tasks.base import Condition, Run
-from restorekit.tasks.lazily import (
-    Image,
-    arrays,
-    batch,
-    batch_files,
-    imaging,
-    jpeg,
-    np,
-    physics_base,
-    runner,
-    torch,
-    zoo,
-)
-from restorekit.types import DefaultModels, Option, RunReport, Units
+from restorekit.tasks.prelude import *
 
 _CHROMA_ERROR = 0.44
 """The share of the conditioning of chroma that is left of its error when it is restored; 0.3 and 0.6 do as well."""
@@ -76,12 +57,12 @@ class JpegSection(base.TrainingSection):
     tables and the conditioning of chroma; validation is on luma.
     """
 
-    low: Annotated[int, Ge(1), Le(100)]
-    high: Annotated[int, Ge(1), Le(100)]
+    low: Annotated[int, Interval(ge=1, le=100)]
+    high: Annotated[int, Interval(ge=1, le=100)]
     balance: float
     validation: Annotated[tuple[float, ...], MinLen(1)]
-    shifted: Annotated[float, Ge(0), Le(1)] = 0.0
-    chroma: Annotated[float, Ge(0), Le(1)] = 0.0
+    shifted: base.Share = 0.0
+    chroma: base.Share = 0.0
 
     @property
     @override
@@ -165,7 +146,7 @@ class DeblockBenchmark(base.Benchmark[int]):
     axis = "quality_factor"
     Options = DeblockBenchmarkOptions
     untouched = "jpeg"
-    baselines = {"jpeg": base.Baseline(lambda _, compressed, __: compressed), "tv": base.Baseline(_tv)}
+    baselines = {"jpeg": Baseline(lambda _, compressed, __: compressed), "tv": Baseline(_tv)}
     protocol = (
         "Luma (ITU-R BT.601 over the full range, rounded to 8 bits; of grey images the image itself) is compressed as "
         "a grey JPEG by libjpeg and decoded; methods get the decoded luma."

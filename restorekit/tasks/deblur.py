@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
 from typing_extensions import override
 
-from restorekit.errors import UnreadableImageError, UnsupportedImageError, UsageError
-from restorekit.tasks import base
-from restorekit.tasks.base import Condition, Run
-from restorekit.tasks.lazily import (
-    Image,
-    NDArray,
-    admm,
-    arrays,
-    batch,
-    batch_files,
-    blur,
-    imaging,
-    noise_model,
-    np,
-    physics_base,
-    plug_and_play,
-    runner,
-    split_bregman,
-    torch,
-    windowing,
-    zoo,
-)
-from restorekit.types import Boundary, DefaultModels, Option, RunReport, Units
+from restorekit.tasks.prelude import *
 
 _ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE = 8, 49 / 255, 1.0, 0.3, 0.5 / 255
 """The splitting for denoisers, chosen on crops of training photographs, blurred by a Gaussian of sigma 2 with noise
@@ -252,12 +226,12 @@ class BlurSection(base.TrainingSection):
     Gaussian of two pixels.
     """
 
-    low: Annotated[float, Ge(0)]
+    low: base.Sigma
     high: Annotated[float, Gt(0)]
     power: Annotated[float, Gt(0)]
     narrow: Annotated[float, Gt(0)]
     wide: Annotated[float, Gt(0)]
-    longest: Annotated[float, Ge(0)]
+    longest: base.Sigma
     balance: float
     validation: Annotated[tuple[float, ...], MinLen(1)]
 
@@ -406,11 +380,11 @@ class DeblurBenchmark(base.Benchmark[float]):
     untouched = "blurred"
     seeded = True
     baselines = {
-        "blurred": base.Baseline(lambda _, observed, __: observed),
-        "wiener": base.Baseline(_wiener),
-        "tv": base.Baseline(_tv),
-        "richardson-lucy": base.Baseline(_richardson_lucy),
-        "unsupervised-wiener": base.Baseline(_unsupervised_wiener),
+        "blurred": Baseline(lambda _, observed, __: observed),
+        "wiener": Baseline(_wiener),
+        "tv": Baseline(_tv),
+        "richardson-lucy": Baseline(_richardson_lucy),
+        "unsupervised-wiener": Baseline(_unsupervised_wiener),
     }
 
     def __init__(self, options: DeblurBenchmarkOptions) -> None:

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import override
 
-from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.tasks import base
-from restorekit.tasks.base import Condition, Run
-from restorekit.tasks.lazily import (
-    Image,
-    NDArray,
-    arrays,
-    batch,
-    batch_files,
-    bayer,
-    colours,
-    imaging,
-    networks,
-    np,
-    physics_base,
-    runner,
-    torch,
-    zoo,
-)
-from restorekit.types import BayerPattern, DefaultModels, Option, RunReport, RunSettings
+from restorekit.tasks.prelude import *
 
 _PATTERNS = tuple(BayerPattern)
 _METAVAR = "|".join(_PATTERNS)
@@ -186,10 +164,10 @@ class DemosaicBenchmark(base.Benchmark[BayerPattern]):
     axis = "pattern"
     Options = DemosaicBenchmarkOptions
     baselines = {
-        "bilinear": base.Baseline(_bilinear),
-        "malvar": base.Baseline(_malvar),
-        "opencv": base.Baseline(_opencv, "cv2"),
-        "menon": base.Baseline(_menon, "colour_demosaicing"),
+        "bilinear": Baseline(_bilinear),
+        "malvar": Baseline(_malvar),
+        "opencv": Baseline(_opencv, "cv2"),
+        "menon": Baseline(_menon, "colour_demosaicing"),
     }
     protocol = (
         "Of each pixel one colour is kept, that which a Bayer sensor observes there, without noise and without further "

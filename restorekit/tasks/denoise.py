@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
 from typing_extensions import override
 
-from restorekit.errors import UsageError
-from restorekit.tasks import base
-from restorekit.tasks.base import Condition, Run
-from restorekit.tasks.lazily import (
-    Image,
-    arrays,
-    batch,
-    batch_files,
-    imaging,
-    noise_model,
-    np,
-    physics_base,
-    runner,
-    torch,
-    zoo,
-)
-from restorekit.types import DefaultModels, Option, Units
+from restorekit.tasks.prelude import *
 
 SMALLEST_SIGMA = 0.1 / 255
 """The sigma that a picture without any noise is denoised with."""
@@ -64,7 +46,7 @@ class Noise(base.Degradation[NoiseOptions]):
 class NoiseSection(base.TrainingSection):
     """Gaussian noise, sigma = low + (high - low) u^power with u uniform in [0, 1]; on the 0..255 scale."""
 
-    low: Annotated[float, Ge(0)]
+    low: base.Sigma
     high: Annotated[float, Gt(0)]
     power: Annotated[float, Gt(0)]
     balance: float
@@ -145,10 +127,10 @@ class DenoiseBenchmark(base.Benchmark[float]):
     untouched = "noisy"
     seeded = True
     baselines = {
-        "noisy": base.Baseline(lambda _, noisy, __: noisy),
-        "tv": base.Baseline(_tv),
-        "nlm": base.Baseline(_nlm),
-        "bm3d": base.Baseline(_bm3d, "bm3d", "the licence of BM3D allows non-commercial use only"),
+        "noisy": Baseline(lambda _, noisy, __: noisy),
+        "tv": Baseline(_tv),
+        "nlm": Baseline(_nlm),
+        "bm3d": Baseline(_bm3d, "bm3d", "the licence of BM3D allows non-commercial use only"),
     }
     protocol = "Seeded Gaussian noise, its sigma on the scale 0..255, is added in float32, neither clipped nor rounded."
 

@@ -3,39 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from annotated_types import Ge
 from typing_extensions import override
 
-from restorekit.errors import UnsupportedImageError, UsageError
-from restorekit.tasks import base
-from restorekit.tasks.base import Condition, Run
 from restorekit.tasks.deblur import NOISE
-from restorekit.tasks.lazily import (
-    Image,
-    admm,
-    arrays,
-    batch,
-    batch_files,
-    blur,
-    decimation,
-    differentiation,
-    dihedral,
-    imaging,
-    networks,
-    np,
-    patches,
-    physics_base,
-    plug_and_play,
-    runner,
-    torch,
-    windowing,
-    zoo,
-)
-from restorekit.types import DefaultModels, Option, Quality, RunReport, Units
+from restorekit.tasks.prelude import *
 
 _SCALES = (2, 3, 4)
 _ITERATIONS = {2: 5, 3: 12, 4: 12}
@@ -226,7 +199,7 @@ class DownsamplingSection(base.TrainingSection):
     divides them. Validation is at every scale, without noise.
     """
 
-    noise: Annotated[float, Ge(0)]
+    noise: base.Sigma
     balance: float
     one_size: bool = False
     scales: tuple[int, ...] = _SCALES
@@ -289,7 +262,7 @@ class SuperresBenchmark(base.Benchmark[int]):
 
     axis = "scale"
     Options = SuperresBenchmarkOptions
-    baselines = {"bicubic": base.Baseline(_bicubic)}
+    baselines = {"bicubic": Baseline(_bicubic)}
     protocol = (
         "Sides are cut to multiples of 12; low resolution is torch's interpolate(mode='bicubic', align_corners=False, "
         "antialias=False) in float32, neither clipped nor rounded."

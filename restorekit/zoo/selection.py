@@ -237,7 +237,7 @@ def shipped_models() -> tuple[ShippedModel, ...]:
 def find(
     name_or_path: str | Path, *, revision: str | None = None, sha256: str | None = None, offline: bool = False
 ) -> Path:
-    """The file of a model; `locate` says in addition which commit of the hub it belongs to."""
+    """Return the file of a model; `locate` says in addition which commit of the hub it belongs to."""
     return locate(name_or_path, revision=revision, sha256=sha256, offline=offline).path
 
 
@@ -298,7 +298,7 @@ def _shipped_file(name: str) -> Path:
 
 
 def _mode(path: Path) -> int:
-    """The mode bits of what is at the path, 0 if there is nothing or the path is impossible."""
+    """Return the mode bits of what is at the path, 0 if there is nothing or the path is impossible."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError):

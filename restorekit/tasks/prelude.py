@@ -1,9 +1,33 @@
-"""The modules that tasks work with, loaded at their first use: a bad option is told before torch is imported."""
+"""The names that a file of a task starts from: `from restorekit.tasks.prelude import *`.
+
+NumPy, torch and our own modules that need them are loaded at their first use: a bad option is told before torch is
+imported.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from annotated_types import Ge, Gt, Interval, MinLen
+
+from restorekit.errors import UnreadableImageError, UnsupportedImageError, UsageError
+from restorekit.tasks import base
+from restorekit.tasks.base import Baseline, Condition, Run
+from restorekit.types import BayerPattern, Boundary, DefaultModels, Option, Quality, RunReport, RunSettings, Units
+
+__all__ = [
+    "Baseline", "BayerPattern", "Boundary", "Callable", "Condition", "DefaultModels",
+    "Ge", "Gt", "Image", "Interval", "Mapping", "MinLen", "NDArray", "Option", "Path", "Quality", "Run",
+    "RunReport", "RunSettings", "Sequence", "Units", "UnreadableImageError", "UnsupportedImageError", "UsageError",
+    "admm", "arrays", "base", "batch", "batch_files", "bayer", "blur", "colours", "dataclass", "decimation",
+    "differentiation", "dihedral", "fourier", "imaging", "jpeg", "kspace_networks", "mri", "mri_files", "networks",
+    "noise_model", "np", "patches", "physics_base", "plug_and_play", "replace", "runner", "selection",
+    "split_bregman", "torch", "windowing", "zoo",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     import numpy as np
