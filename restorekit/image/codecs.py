@@ -41,7 +41,7 @@ _EXIF_PREFIX = b"Exif\0\0"
 def decode_picture(data: bytes, max_pixels: int | None = None) -> Picture:
     """Return the picture in a file's bytes, upright, without malformed EXIF data and profiles that do not fit.
 
-    Raises what `read_picture` raises.
+    Raises the errors of `read_picture`, without a file name.
     """
     file_format = format_of_content(data)
     with refusing(UnreadableImageError, f"the {file_format.upper()} file is truncated or damaged"):
@@ -222,10 +222,9 @@ def _decode_pnm(data: bytes, max_pixels: int | None) -> Picture:
 
 
 def _encode_pnm(picture: Picture) -> bytes:
-    height, width = picture.pixels.shape[:2]
-    maximum = np.iinfo(picture.pixels.dtype).max
-    header = f"P{5 if picture.is_grey else 6}\n{width} {height}\n{maximum}\n".encode()
-    return header + picture.pixels.astype(picture.pixels.dtype.newbyteorder(">"), copy=False).tobytes()
+    (height, width), depth = picture.pixels.shape[:2], picture.pixels.dtype
+    header = f"P{5 if picture.is_grey else 6}\n{width} {height}\n{np.iinfo(depth).max}\n".encode()
+    return header + picture.pixels.astype(depth.newbyteorder(">"), copy=False).tobytes()
 
 
 _OPENERS = {"jpeg": JpegImageFile, "webp": WebPImageFile, "bmp": BmpImageFile, "gif": GifImageFile}
