@@ -1,11 +1,11 @@
-"""The measurement of methods: clean images degraded, each method's PSNR, SSIM and speed, whatever the task."""
+"""How methods are measured, whatever the task: clean images are degraded, restored and scored."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from restorekit.evaluate.results import Crop, Evaluation, MethodResult, Panel, S
 from restorekit.image import read_picture, show_path, supported_suffixes
 from restorekit.image.mri import SLICES_SUFFIX, read_slices
 from restorekit.numerics.metrics import SSIM_WINDOW, psnr, ssim
-from restorekit.pages.figures import Window, most_detailed_window, to_8_bits
+from restorekit.pages.figures import Region, most_detailed_window, to_8_bits
 from restorekit.tasks.base import Benchmark, Condition, Method
 
 Image = NDArray[np.float32]
@@ -34,87 +34,76 @@ WARM_UP_SIZE = 64
 
 
 @dataclass(frozen=True)
-class CleanImage:
-    """An image to measure with.
-
-    name: within its folder. path: of its file. read: gives [H, W] or [H, W, 3] in [0, 1], or complex [H, W] of
-    magnitudes up to 1; raises ImageError if it is of no use.
-    """
-
-    name: str
-    path: Path
-    read: Callable[[], NDArray[Any]]
-
-
-@dataclass(frozen=True)
 class CropSettings:
-    """How many crops to keep for a report, and their side in pixels."""
+    """How many crops a report shows, and their side in pixels."""
 
     count: int = 4
     size: int = 128
 
 
+@dataclass(frozen=True)
+class CleanImage:
+    """An image to measure with.
+
+    name: its path within the folder. load: returns [H, W] or [H, W, 3] in [0, 1], or complex [H, W] with magnitudes up
+    to 1; raises ImageError for an image of no use.
+    """
+
+    name: str
+    path: Path
+    load: Callable[[], NDArray[Any]]
+
+    def read(self) -> NDArray[Any]:
+        """Return the image. Raises ImageError if it is of no use, or too small for SSIM."""
+        clean = self.load()
+        if min(clean.shape[:2]) < SSIM_WINDOW:
+            size, least = f"{clean.shape[1]}x{clean.shape[0]}", f"{SSIM_WINDOW}x{SSIM_WINDOW}"
+            raise UnsupportedImageError(f"{size} pixels, but SSIM needs at least {least}")
+        return clean
+
+
 def clean_pictures(folder: Path, benchmark: Benchmark[Any], max_pixels: int | None) -> list[CleanImage]:
     """Return the pictures of a folder, searched recursively, in the order of their paths.
 
-    Raises:
-        DatasetError: no folder, or no pictures in it.
+    Raises DatasetError where there is no folder, or no picture in it.
     """
-
-    def read(path: Path) -> NDArray[Any]:
-        return _large_enough(benchmark.clean(read_picture(path, max_pixels=max_pixels)), path)
-
+    if not folder.is_dir():
+        raise DatasetError(f"{show_path(folder)}: no such folder")
     paths = _paths(folder, supported_suffixes)
-    return [CleanImage(path.relative_to(folder).as_posix(), path, partial(read, path)) for path in paths]
+    if not paths:
+        raise DatasetError(f"{show_path(folder)}: no images in it; known are {', '.join(sorted(supported_suffixes))}")
+
+    def load(path: Path) -> NDArray[Any]:
+        return benchmark.clean(read_picture(path, max_pixels=max_pixels))
+
+    return [CleanImage(path.relative_to(folder).as_posix(), path, partial(load, path)) for path in paths]
 
 
-def clean_slices(folder: Path) -> list[CleanImage]:
-    """Return the slices of the .npy files of a folder: complex, or of real and imaginary part, [slices, 2, H, W].
+def clean_slices(folder: Path) -> list[CleanImage] | None:
+    """Return the slices of a folder, each divided by its greatest magnitude; None if it has pictures, or no .npy files.
 
-    Each is divided by its greatest magnitude.
-
-    Raises:
-        DatasetError: no folder, or no such files in it. ImageError: one of them cannot be read.
+    Files hold complex slices, or real and imaginary part as [slices, 2, H, W]. Raises ImageError for another file.
     """
-    images = []
-    for path in _paths(folder, {SLICES_SUFFIX}):
-        name, slices = path.relative_to(folder).as_posix(), read_slices(path)
-        images += [
-            CleanImage(f"{name}[{number}]", path, partial(_slice, path, parts)) for number, parts in enumerate(slices)
-        ]
-    return images
+    paths = _paths(folder, {SLICES_SUFFIX})
+    if not paths or _paths(folder, supported_suffixes):
+        return None
+    return [
+        CleanImage(f"{path.relative_to(folder).as_posix()}[{number}]", path, partial(_slice, parts))
+        for path in paths
+        for number, parts in enumerate(read_slices(path))
+    ]
 
 
-def holds_slices(folder: Path) -> bool:
-    """Return whether there are files of slices in a folder, and no pictures."""
-    found = {path.suffix.lower() for path in folder.rglob("*") if path.is_file()}
-    return SLICES_SUFFIX in found and not found & set(supported_suffixes)
-
-
-def _slice(path: Path, parts: NDArray[Any]) -> NDArray[Any]:
+def _slice(parts: NDArray[Any]) -> NDArray[Any]:
     values = parts[0].astype(np.float32) + np.complex64(1j) * parts[1].astype(np.float32)
     peak = np.abs(values).max()
     if peak == 0:
-        raise UnsupportedImageError(f"{show_path(path)}: a slice of zeros")
-    return _large_enough(values / peak, path)
+        raise UnsupportedImageError("a slice of zeros")
+    return np.asarray(values / peak)
 
 
-def _large_enough(clean: NDArray[Any], path: Path) -> NDArray[Any]:
-    if min(clean.shape[:2]) < SSIM_WINDOW:
-        raise UnsupportedImageError(
-            f"{show_path(path)}: {clean.shape[1]}x{clean.shape[0]} pixels, "
-            f"but SSIM needs at least {SSIM_WINDOW}x{SSIM_WINDOW}"
-        )
-    return clean
-
-
-def _paths(folder: Path, suffixes: set[str] | frozenset[str]) -> list[Path]:
-    if not folder.is_dir():
-        raise DatasetError(f"{show_path(folder)}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
-    if not paths:
-        raise DatasetError(f"{show_path(folder)}: no images in it; known are {', '.join(sorted(suffixes))}")
-    return paths
+def _paths(folder: Path, suffixes: Set[str]) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
 
 
 def evaluate_methods(
@@ -127,23 +116,23 @@ def evaluate_methods(
     max_pixels: int | None = None,
     crops: CropSettings = CropSettings(),
     notes: Sequence[str] = (),
-    progress: Callable[[int, int, str], None] = lambda done, total, image: None,
+    progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Evaluation:
-    """Degrade each image of a folder, restore it with each method, compare with the clean image.
+    """Degrade each image of a folder, restore it by each method, compare with the clean image.
 
     Args:
-        folder: clean images, searched recursively, taken in the order of their paths.
+        folder: clean images, searched recursively, in the order of their paths.
         benchmark: how they are degraded, and under which conditions.
-        methods: those to compare, by name.
-        seed: with an image's place in the order, the seed of random numbers for it.
+        methods: the methods to compare, by name.
+        seed: with an image's place in the order, the seed of its random numbers.
         device: where the caller runs the methods, for the record.
         max_pixels: replaces the limit on the size of an image.
         crops: kept for `write_report`.
         notes: remarks on the methods, for the record.
-        progress: called after each run with how many are over, how many there are, and the name of the image.
+        progress: called after each run with the number of finished runs, that of all, and the name of the image.
 
     Returns:
-        The scores. An image that cannot be read or used, or is smaller than SSIM's window, is named in `skipped`.
+        The scores. `skipped` names images that cannot be read or used, or are smaller than SSIM's window.
 
     Raises:
         DatasetError: no folder, or no usable image in it.
@@ -152,29 +141,31 @@ def evaluate_methods(
     slices = benchmark.takes_slices and holds_slices(folder)
     benchmark.prepare(seed, slices=slices)
     _check(benchmark, methods, seed)
-    found = clean_slices(folder) if slices else clean_pictures(folder, benchmark, max_pixels)
+    images = clean_slices(folder) if slices else clean_pictures(folder, benchmark, max_pixels)
     bench = _Bench(benchmark, methods, crops)
-    runs = len(methods) * len(benchmark.conditions)
-    skipped = []
-    for index, image in enumerate(found):
-
-        def report(finished: int, before: int = index * runs, name: str = image.name) -> None:
-            progress(before + finished, len(found) * runs, name)
-
+    runs, skipped = len(methods) * len(benchmark.conditions), []
+    for index, image in enumerate(images):
         try:
             clean = image.read()
         except ImageError as error:
             skipped.append(Skipped(image.name, str(error).removeprefix(f"{show_path(image.path)}: ")))
-            report(runs)
+            progress((index + 1) * runs, len(images) * runs, image.name)
             continue
+        # One number out of two, so that neighbouring pairs give unrelated noise.
+        image_seed = int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
         try:
-            bench.measure(image.name, clean, _image_seed(seed, index), report)
+            for done in bench.measure(image.name, clean, image_seed):
+                progress(index * runs + done, len(images) * runs, image.name)
         except ModelMismatchError as error:
             raise ModelMismatchError(f"{show_path(image.path)}: {error}") from error
-    if len(skipped) == len(found):
+    if len(skipped) == len(images):
         raise DatasetError(
-            f"{show_path(folder)}: none of the {len(found)} images can be used; the first: {skipped[0].reason}"
+            f"{show_path(folder)}: none of the {len(images)} images can be used; the first: {skipped[0].reason}"
         )
+    used = {one.package for name, one in benchmark.baselines.items() if name in methods and one.package}
+    installed = importlib.metadata.packages_distributions() if used else {}
+    packages = ["torch", "numpy", "scikit-image", *sorted(installed[package][0] for package in used)]
+    versions = [(package, importlib.metadata.version(package)) for package in packages]
     return Evaluation(
         task=benchmark.task.name,
         axis=benchmark.axis,
@@ -182,60 +173,54 @@ def evaluate_methods(
         protocol=f"{benchmark.protocol} {SCORING}",
         seed=seed,
         device=device,
-        versions=_versions(methods),
+        versions=(("restorekit", __version__), ("python", platform.python_version()), *versions),
         untouched=benchmark.untouched,
         notes=tuple(notes),
-        results=bench.results(),
+        results=tuple(
+            MethodResult(name, benchmark.describe(condition), tuple(scores))
+            for (name, condition), scores in bench.scores.items()
+        ),
         skipped=tuple(skipped),
         crops=tuple(crop for _, crop in bench.crops),
     )
 
 
 class _Bench:
-    """The methods and conditions of an evaluation, the scores so far, and crops of the most detailed images."""
+    """The scores so far, by method and condition, and crops of the most detailed images."""
 
     def __init__(self, benchmark: Benchmark[Any], methods: Mapping[str, Method], settings: CropSettings) -> None:
         self._benchmark, self._methods, self._settings = benchmark, methods, settings
-        self._scores: dict[tuple[str, Any], list[Score]] = {
+        self.scores: dict[tuple[str, Any], list[Score]] = {
             (name, condition): [] for name in methods for condition in benchmark.conditions
         }
         self._warm: set[int] = set()
         self.crops: list[tuple[float, Crop]] = []
 
-    def results(self) -> tuple[MethodResult, ...]:
-        return tuple(
-            MethodResult(name, self._benchmark.describe(condition), tuple(scores))
-            for (name, condition), scores in self._scores.items()
-        )
-
-    def measure(self, name: str, clean: NDArray[Any], seed: int, report: Callable[[int], None]) -> None:
-        """Score every method under every condition on one image, a complex one by its magnitude."""
+    def measure(self, name: str, clean: NDArray[Any], seed: int) -> Iterator[int]:
+        """Score every method under every condition on one image, a complex one by its magnitude; count the runs."""
         self._warm_up(clean)
-        benchmark = self._benchmark
-        visible = np.abs(clean)
-        window = most_detailed_window(visible, self._settings.size)
-        count = self._settings.count
-        wanted = len(self.crops) < count or (count > 0 and window.detail > self.crops[-1][0])
-        # A method that does nothing may be among the others, and then has panels already.
+        benchmark, count = self._benchmark, self._settings.count
+        visible, done = np.abs(clean), 0
+        region = most_detailed_window(visible, self._settings.size)
+        wanted = len(self.crops) < count or (count > 0 and region.detail > self.crops[-1][0])
+        # The method that does nothing may be among the others, and then has panels already.
         untouched = None if benchmark.untouched in self._methods else benchmark.untouched
         panels: list[Panel] = []
-        finished = 0
         for condition in benchmark.conditions:
-            shown = benchmark.describe(condition)
-            observed = benchmark.degrade(clean, condition, seed)
+            shown, observed = benchmark.describe(condition), benchmark.degrade(clean, condition, seed)
             if wanted and untouched is not None:
                 estimate = np.clip(benchmark.baseline(untouched)(observed, condition), 0, 1)
-                panels.append(_panel(untouched, shown, estimate, visible, window))
+                panels.append(_panel(untouched, shown, estimate, visible, region))
             for method_name, method in self._methods.items():
                 estimate, score = _score(method, name, observed, condition, visible)
-                self._scores[method_name, condition].append(score)
+                self.scores[method_name, condition].append(score)
                 if wanted:
-                    panels.append(_panel(method_name, shown, estimate, visible, window))
-                finished += 1
-                report(finished)
+                    panels.append(_panel(method_name, shown, estimate, visible, region))
+                done += 1
+                yield done
         if wanted:
-            crop = Crop(name, window.left, window.top, to_8_bits(window.cut(visible)), tuple(panels))
-            self.crops.append((window.detail, crop))
+            crop = Crop(name, region.left, region.top, to_8_bits(region.cut(visible)), tuple(panels))
+            self.crops.append((region.detail, crop))
             self.crops.sort(key=lambda kept: -kept[0])
             del self.crops[count:]
 
@@ -262,9 +247,9 @@ def _score(method: Method, name: str, observed: Image, condition: Any, clean: Im
     return estimate, Score(name, psnr(estimate, clean), ssim(estimate, clean), seconds, megapixels)
 
 
-def _panel(method: str, condition: Condition, estimate: Image, clean: Image, window: Window) -> Panel:
-    shown = window.cut(estimate)
-    return Panel(method, condition, to_8_bits(shown), psnr(estimate, clean), psnr(shown, window.cut(clean)))
+def _panel(method: str, condition: Condition, estimate: Image, clean: Image, region: Region) -> Panel:
+    shown = region.cut(estimate)
+    return Panel(method, condition, to_8_bits(shown), psnr(estimate, clean), psnr(shown, region.cut(clean)))
 
 
 def _check(benchmark: Benchmark[Any], methods: Mapping[str, Method], seed: int) -> None:
@@ -275,14 +260,3 @@ def _check(benchmark: Benchmark[Any], methods: Mapping[str, Method], seed: int) 
         raise UsageError(f"conditions to evaluate under must be different ones, not: {', '.join(labels) or 'none'}")
     if seed < 0:
         raise UsageError(f"a seed must be 0 or more, not {seed}")
-
-
-def _image_seed(seed: int, index: int) -> int:
-    """Return one number out of two, such that neighbouring pairs give unrelated noise."""
-    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
-
-
-def _versions(methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
-    packages = ["torch", "numpy", "scikit-image"] + ["bm3d"] * ("bm3d" in methods)
-    found = [(package, importlib.metadata.version(package)) for package in packages]
-    return (("restorekit", __version__), ("python", platform.python_version()), *found)

@@ -153,6 +153,10 @@ class DeblockBenchmark(base.Benchmark[int]):
     )
 
     def __init__(self, options: DeblockBenchmarkOptions) -> None:
+        from restorekit.physics.jpeg import scale_of
+
+        for quality in options.quality_factor:
+            scale_of(quality)
         self.conditions = tuple(options.quality_factor)
 
     @override

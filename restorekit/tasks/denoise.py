@@ -139,6 +139,11 @@ class DenoiseBenchmark(base.Benchmark[float]):
         self.conditions = tuple(base.parse_simulated_sigma(sigma, "sigma") for sigma in options.sigma)
 
     @override
+    def baseline(self, name: str) -> base.Method:
+        method = super().baseline(name)
+        return lambda noisy, sigma: noisy if sigma == 0 else method(noisy, sigma)  # methods divide by it
+
+    @override
     def degrade(self, clean: Image, condition: float, seed: int) -> Image:
         return noise_model.add_gaussian_noise(clean, condition, seed)
 

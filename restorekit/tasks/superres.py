@@ -269,6 +269,8 @@ class SuperresBenchmark(base.Benchmark[int]):
     )
 
     def __init__(self, options: SuperresBenchmarkOptions) -> None:
+        for scale in options.scale:
+            _check_scale(scale)
         self.conditions = tuple(options.scale)
 
     @override
@@ -300,6 +302,11 @@ class SuperresBenchmark(base.Benchmark[int]):
     def restore(self, observed: Image, condition: int, run: Run) -> Image:
         model = run.models.fitting(1 if observed.ndim == 2 else 3, _conditioning(run.models, condition))
         return Enlarging(condition, 0.0, model, run)(observed)[0]
+
+
+def _check_scale(scale: int) -> None:
+    if scale not in _SCALES:
+        raise UsageError(f"scale {scale}: use one of {', '.join(map(str, _SCALES))}")
 
 
 def _conditioning(models: zoo.ModelSelection, scale: int) -> int | None:
@@ -340,8 +347,7 @@ class Superres(base.Task[SuperresOptions]):
     @override
     def check(self, options: SuperresOptions, inputs: Sequence[str]) -> None:
         base.parse_sigma(options.noise, "noise", zero=True, auto=True)
-        if options.scale not in _SCALES:
-            raise UsageError(f"scale {options.scale}: use one of {', '.join(map(str, _SCALES))}")
+        _check_scale(options.scale)
 
     @override
     def known(self, options: SuperresOptions) -> tuple[float | None, float | None]:

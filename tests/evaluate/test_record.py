@@ -20,7 +20,7 @@ def weights(tmp_path: Path) -> Path:
         settings=settings,
         task="denoise",
         channels=1,
-        level_range=(0, 75),
+        conditioning_range=(0, 75),
         parameters=1,
         description="for tests",
         recipe="none",
@@ -58,7 +58,7 @@ def test_new_figures_replace_old_ones_of_the_same_kind_and_no_others(weights: Pa
     assert all(after[name].equal(tensor) for name, tensor in before.items())
 
 
-def test_what_was_measured_of_another_model_is_refused(weights: Path, tmp_path: Path) -> None:
+def test_an_evaluation_of_another_model_is_refused(weights: Path, tmp_path: Path) -> None:
     before = weights.read_bytes()
     with pytest.raises(UsageError, match="--model tiny"):
         record_measurements(weights, evaluation(tmp_path, "other (best)"))
@@ -68,14 +68,14 @@ def test_what_was_measured_of_another_model_is_refused(weights: Path, tmp_path: 
     assert weights.read_bytes() == before
 
 
-def test_evaluations_of_the_first_version_tell_the_level_by_the_axis_alone(weights: Path, tmp_path: Path) -> None:
+def test_evaluations_of_the_first_version_have_the_axis_alone(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "old.json"
     results = [{"method": "tiny (best)", "sigma": 15, "psnr": 31.0, "ssim": 0.9}]
     path.write_text(json.dumps({"task": "denoise", "axis": "sigma", "dataset": "bsd68", "results": results}))
     assert CardFigure("bsd68", 15, "best", 31.0, 0.9) in record_measurements(weights, path).measured
 
 
-def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> None:
+def test_figures_of_several_patterns_are_refused(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     results = [
         {"method": "tiny (fast)", "pattern": pattern, "level": 0.0, "psnr": 40.0, "ssim": 0.9}
@@ -90,6 +90,6 @@ def test_patterns_of_a_mosaic_are_no_levels(weights: Path, tmp_path: Path) -> No
     assert weights.read_bytes() == before
 
 
-def test_figures_of_a_task_the_model_was_a_prior_in_are_refused(weights: Path, tmp_path: Path) -> None:
+def test_figures_of_a_task_that_used_the_model_as_a_prior_are_refused(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="measures how to deblur, and tiny is a model to denoise"):
         record_measurements(weights, evaluation(tmp_path, "tiny (best)", task="deblur"))

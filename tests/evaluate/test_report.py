@@ -7,37 +7,29 @@ import numpy as np
 import pytest
 
 from restorekit.errors import OutputError
-from restorekit.evaluate import (
-    Baseline,
-    Crop,
-    Evaluation,
-    GaussianNoise,
-    Level,
-    MethodResult,
-    Panel,
-    Score,
-    Skipped,
-    baseline,
-    evaluate_methods,
-    write_report,
-)
+from restorekit.evaluate import Evaluation, evaluate_methods, write_report
 from restorekit.evaluate.report import render_report
+from restorekit.evaluate.results import Crop, MethodResult, Panel, Score, Skipped
 from restorekit.image import read_picture
+from restorekit.tasks.base import Condition
+from tests.evaluate.benchmarks import noise
 from tests.html_page import Page, check_self_contained
 
-LOW, HIGH = Level(10.0, "sigma 10"), Level(20.0, "sigma <20>")
+LOW, HIGH = Condition(10.0, "sigma 10"), Condition(20.0, "sigma <20>")
 
 
-def make_result(method: str, level: Level, psnrs: list[float]) -> MethodResult:
+def make_result(method: str, condition: Condition, psnrs: list[float]) -> MethodResult:
     scores = (Score(f"<i>{n}</i>&.png", value, 0.9, 0.5, 0.25) for n, value in enumerate(psnrs))
-    return MethodResult(method, level, tuple(scores))
+    return MethodResult(method, condition, tuple(scores))
 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     panels = tuple(
-        Panel(method, level, pixels + 1, 30, 28) for level in (LOW, HIGH) for method in ("noisy", "tv", "x<script>")
+        Panel(method, condition, pixels + 1, 30, 28)
+        for condition in (LOW, HIGH)
+        for method in ("noisy", "tv", "x<script>")
     )
     return Evaluation(
         task="denoise",
@@ -142,8 +134,9 @@ def test_an_existing_file_is_kept_unless_asked(evaluation, tmp_path):
 
 
 def test_an_evaluation_becomes_a_page(folder):
-    methods = [baseline("tv"), Baseline("a & b", lambda noisy, sigma: noisy)]
-    text = render_report(evaluate_methods(folder, GaussianNoise((0.1, 0.2)), methods))
+    benchmark = noise(25.5, 51)
+    methods = {"tv": benchmark.baseline("tv"), "a & b": lambda noisy, sigma: noisy}
+    text = render_report(evaluate_methods(folder, benchmark, methods))
     Page(text)
     assert text.count("<figure>") == 3 * 2 * 4
     assert "sub/c &lt;&amp;&gt;.png" in text

@@ -1,4 +1,4 @@
-"""Training for linear inverse problems: what crops become, and runs of an unrolled ADMM."""
+"""Training for linear inverse problems: runs of an unrolled ADMM."""
 
 import os
 import signal
@@ -13,13 +13,9 @@ import torch
 from restorekit import train, zoo
 from restorekit.errors import DatasetError, MissingExtraError, TrainingError
 from restorekit.models import UnrolledADMM
-from restorekit.physics.decimation import bicubic_error
 from restorekit.train import process as compiling
-from restorekit.train.blur import BlurSettings
 from restorekit.train.checkpoint import GROUPS, load_checkpoint
 from restorekit.train.data import load_split, random_crops
-from restorekit.train.downsampling import DownsamplingSettings
-from restorekit.train.objective import without_border
 
 RECIPE = """
 name = "tiny-deblur"
@@ -121,7 +117,7 @@ def test_a_run_begins_from_a_denoiser_and_resumes_exactly(
         for name, tensor in expected.items():
             assert torch.equal(found[name], tensor), (group, name)
     trained, begun = zoo.load_model(whole.weights), zoo.load_model(Path(recipe.warm_start))
-    assert (trained.card.task, trained.card.level_range) == ("deblur", (0.0, 10.0))
+    assert (trained.card.task, trained.card.conditioning_range) == ("deblur", (0.0, 10.0))
     assert isinstance(trained.network, UnrolledADMM)
     # Six steps at the rate of the other scalars would have come to 0.03 at most.
     assert abs(float(trained.network.relaxation) - 1) > 0.04
@@ -157,39 +153,6 @@ def test_a_network_without_a_dictionary_cannot_begin_from_one(
     dictionary = train.load_recipe(str(recipe_file)).dictionary
     with pytest.raises(TrainingError, match="no dictionary to learn"):
         train.run(replace(recipe, warm_start="", dictionary=dictionary), photographs, tmp_path / "run")
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_blurred_crops_are_what_their_physics_makes_of_them(seed: int) -> None:
-    settings = BlurSettings(1, 12, 1.5, 0.8, 3, 15, 0.4, (2.55,))
-    clean = torch.rand(3, 1, 40, 40, generator=torch.Generator().manual_seed(0))
-    measurement = settings.draw(clean, torch.Generator().manual_seed(seed))
-    assert measurement.x0 is measurement.y
-    assert torch.equal(measurement.conditioning, measurement.sigma)
-    rest = (measurement.y - measurement.physics.A(clean)).std((1, 2, 3))
-    torch.testing.assert_close(rest, measurement.sigma, rtol=0.1, atol=0)
-    flat = measurement.physics.A(torch.ones(1, 1, 40, 40))
-    torch.testing.assert_close(flat, torch.ones_like(flat))
-    again = settings.draw(clean, torch.Generator().manual_seed(seed))
-    assert torch.equal(again.y, measurement.y)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_small_crops_are_what_their_physics_makes_of_them(scale: int) -> None:
-    clean = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    measurement = DownsamplingSettings(noise=1, balance=2).at(clean, scale, torch.Generator())
-    assert measurement.y.shape[-1] == 48 // scale
-    assert measurement.x0.shape == clean.shape
-    assert torch.equal(measurement.conditioning, torch.full((2,), bicubic_error(scale)))
-    # Torch repeats the pixels at the border, where the operator goes round.
-    found, expected = (without_border(y, 1) for y in (measurement.physics.A(clean), measurement.y))
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
-
-
-def test_all_scales_are_drawn() -> None:
-    settings, generator = DownsamplingSettings(noise=1, balance=2), torch.Generator().manual_seed(0)
-    sides = {settings.draw(torch.zeros(1, 1, 12, 12), generator).y.shape[-1] for _ in range(20)}
-    assert sides == {6, 4, 3}
 
 
 def test_slices_are_read_as_they_are_or_by_their_magnitude(tmp_path: Path, photographs: Path) -> None:
