@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from restorekit._version import __version__
 from restorekit.errors import RestorekitError
-from restorekit.tasks import TASKS
+from restorekit.tasks import TASKS, get_task
 
 if TYPE_CHECKING:
     from restorekit.api import load
@@ -33,8 +33,10 @@ def __getattr__(name: str) -> object:
     if place is None:
         raise AttributeError(f"module 'restorekit' has no attribute {name!r}")
     module = import_module(place.partition(":")[0])
-    return getattr(module, name)
+    if hasattr(module, name):
+        return getattr(module, name)
+    return import_module("restorekit.tasks.arrays").function_of(get_task(name.replace("_", "-")))
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *(name.replace("-", "_") for name in TASKS)})

@@ -1,4 +1,4 @@
-"""The Python interface: load a model, restore an array. Each task has its own function in its file."""
+"""The Python interface: load a model, restore an array. A task may have its own function in its file."""
 
 from __future__ import annotations
 

@@ -138,10 +138,10 @@ def evaluate_methods(
         DatasetError: no folder, or no usable image in it.
         UsageError: no methods, no conditions, two alike, or a negative seed.
     """
-    slices = benchmark.takes_slices and holds_slices(folder)
-    benchmark.prepare(seed, slices=slices)
+    slices = clean_slices(folder) if benchmark.takes_slices else None
+    benchmark.prepare(seed, slices=slices is not None)
     _check(benchmark, methods, seed)
-    images = clean_slices(folder) if slices else clean_pictures(folder, benchmark, max_pixels)
+    images = slices or clean_pictures(folder, benchmark, max_pixels)
     bench = _Bench(benchmark, methods, crops)
     runs, skipped = len(methods) * len(benchmark.conditions), []
     for index, image in enumerate(images):
@@ -162,10 +162,6 @@ def evaluate_methods(
         raise DatasetError(
             f"{show_path(folder)}: none of the {len(images)} images can be used; the first: {skipped[0].reason}"
         )
-    used = {one.package for name, one in benchmark.baselines.items() if name in methods and one.package}
-    installed = importlib.metadata.packages_distributions() if used else {}
-    packages = ["torch", "numpy", "scikit-image", *sorted(installed[package][0] for package in used)]
-    versions = [(package, importlib.metadata.version(package)) for package in packages]
     return Evaluation(
         task=benchmark.task.name,
         axis=benchmark.axis,
@@ -173,7 +169,7 @@ def evaluate_methods(
         protocol=f"{benchmark.protocol} {SCORING}",
         seed=seed,
         device=device,
-        versions=(("restorekit", __version__), ("python", platform.python_version()), *versions),
+        versions=_versions(benchmark, methods),
         untouched=benchmark.untouched,
         notes=tuple(notes),
         results=tuple(
@@ -260,3 +256,11 @@ def _check(benchmark: Benchmark[Any], methods: Mapping[str, Method], seed: int) 
         raise UsageError(f"conditions to evaluate under must be different ones, not: {', '.join(labels) or 'none'}")
     if seed < 0:
         raise UsageError(f"a seed must be 0 or more, not {seed}")
+
+
+def _versions(benchmark: Benchmark[Any], methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:
+    used = [one.package for name, one in benchmark.baselines.items() if name in methods and one.package]
+    names = importlib.metadata.packages_distributions() if used else {}
+    packages = ["torch", "numpy", "scikit-image", *{name: None for package in used for name in names.get(package, ())}]
+    found = [(package, importlib.metadata.version(package)) for package in packages]
+    return (("restorekit", __version__), ("python", platform.python_version()), *found)

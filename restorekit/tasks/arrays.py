@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from restorekit.batch.run import Operation
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
-from restorekit.tasks.base import Run, Task
+from restorekit.tasks.base import Run, Task, command_help
 from restorekit.types import RunSettings
 from restorekit.zoo import LoadedModel
 
@@ -52,6 +53,27 @@ def restore(
     task.check(options, ())
     operation = task.prepare(options, Run(task.select(options, model, iterations=iterations), settings, iterations))
     return _restore_tensor(image, operation) if isinstance(image, Tensor) else _restore_array(image, operation)
+
+
+def function_of(task: Task[Any]) -> Callable[..., Any]:
+    """Return the function in Python of a task whose file has none: an image, `task.Options`, then as in `restore`."""
+
+    def function(
+        image: Array,
+        *values: Any,
+        model: LoadedModel | str | None = None,
+        iterations: int | None = None,
+        quality: Literal["fast", "balanced", "best"] = "balanced",
+        device: str = "auto",
+        tile: int | Literal["auto"] = "auto",
+        **named: Any,
+    ) -> Array:
+        options = task.Options(*values, **named)
+        return restore(task, image, options, model, iterations=iterations, quality=quality, device=device, tile=tile)
+
+    function.__name__ = function.__qualname__ = task.name.replace("-", "_")
+    function.__doc__ = command_help(type(task))
+    return function
 
 
 def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:

@@ -50,6 +50,9 @@ class Run:
 
     models: those to choose from. settings: quality, device, tile size. iterations: how many, None for as many as
     measured best. watch: told of every iteration on a picture. explain: whether `Restored.trace` is wanted.
+
+    Raises:
+        DeviceError: this machine has no such device.
     """
 
     models: ModelSelection
@@ -57,6 +60,11 @@ class Run:
     iterations: int | None = None
     watch: Watch | None = None
     explain: bool = False
+
+    def __post_init__(self) -> None:
+        from restorekit.inference.runner import resolve_device
+
+        resolve_device(self.settings.device)
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,6 @@ class Deblock(base.Task[DeblockOptions]):
 
     @override
     def prepare(self, options: DeblockOptions, run: Run) -> batch.Operation:
-        runner.resolve_device(run.settings.device)
         if options.quality_factor is not None:
             jpeg.scale_of(options.quality_factor)
         model = run.models.fitting(1)

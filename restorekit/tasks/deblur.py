@@ -486,7 +486,6 @@ class Deblur(base.Task[DeblurOptions]):
 
     @override
     def prepare(self, options: DeblurOptions, run: Run) -> batch.Operation:
-        runner.resolve_device(run.settings.device)
         self.check(options, ())
         named, edges = base.parse_sigma(options.noise, "noise", zero=True, auto=True), Boundary(options.boundary)
         if options.taps is None:

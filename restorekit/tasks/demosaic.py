@@ -249,7 +249,6 @@ class Demosaic(base.Task[DemosaicOptions]):
 
     @override
     def prepare(self, options: DemosaicOptions, run: Run) -> batch.Operation:
-        runner.resolve_device(run.settings.device)
         named = None if options.pattern is None else parse_pattern(options.pattern)
         model = run.models.fitting(3)
 

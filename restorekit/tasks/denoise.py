@@ -209,7 +209,6 @@ class Denoise(base.Task[DenoiseOptions]):
 
     @override
     def prepare(self, options: DenoiseOptions, run: Run) -> batch.Operation:
-        runner.resolve_device(run.settings.device)
         named = base.parse_sigma(options.sigma, "sigma", auto=True)
         if named is not None:
             _check_sigma(named, run.models)

@@ -49,7 +49,7 @@ class Enlarging:
     def iterations(self) -> int:
         """How many there are; a network that enlarges takes a single step."""
         if self._enlarger is None:
-            return self._splitting.iterations
+            return self.splitting.iterations
         plug_and_play.check_iterations(self.model, 1, self.run.iterations)
         return 1
 
@@ -58,7 +58,8 @@ class Enlarging:
         return self.model.network if isinstance(self.model.network, networks.Enlarger) else None
 
     @property
-    def _splitting(self) -> admm.Splitting | plug_and_play.LearnedSplitting:
+    def splitting(self) -> admm.Splitting | plug_and_play.LearnedSplitting:
+        """The schedule of an iterative model; for a denoiser one that fits the scale."""
         of_denoisers = admm.Splitting(_ITERATIONS[self.scale], _FIRST, None, _WEIGHT, _LEAST_NOISE)
         return plug_and_play.splitting_for(
             self.model, of_denoisers, self.run.iterations, decimation.bicubic_error(self.scale)
@@ -92,7 +93,7 @@ class Enlarging:
                 return physics.prox_l2(z, y, rho)
 
             x, report = plug_and_play.solve(
-                self.model, prox, x0, self.noise, self._splitting, settings, (height, width), self.run.watch
+                self.model, prox, x0, self.noise, self.splitting, settings, (height, width), self.run.watch
             )
         else:
             y = y.expand(-1, enlarger.channels, -1, -1)
@@ -359,7 +360,6 @@ class Superres(base.Task[SuperresOptions]):
 
     @override
     def prepare(self, options: SuperresOptions, run: Run) -> batch.Operation:
-        runner.resolve_device(run.settings.device)
         self.check(options, ())
         scale, named = options.scale, base.parse_sigma(options.noise, "noise", zero=True, auto=True)
         conditioning = _conditioning(run.models, scale)

@@ -114,6 +114,9 @@ class ModelSelection:
             ModelMismatchError: the model named is for others. ModelNotFoundError: the default one is not installed.
             WeightsError: it is damaged.
         """
+        if channels not in self._general:
+            known = " or ".join(CHANNELS[known] for known in self._general)
+            raise ModelMismatchError(f"a {CHANNELS[channels]} picture; {self.task} takes {known} ones")
         if self.named is None:
             return self._load(self._default_name(channels, conditioning))
         card = self.named.card
@@ -196,8 +199,7 @@ def sparse_coding_of(model: LoadedModel) -> SparseCoding:
     """Return the network of a model that codes patches. Raises UsageError for any other."""
     if not isinstance(model.network, SparseCoding):
         raise UsageError(
-            f"{model.card.name} has no atoms that could explain what it does; name a model to denoise, demosaic or "
-            "deblock that ends in -sc or -groupsc"
+            f"{model.card.name} has no atoms that could explain its work; name a model that ends in -sc or -groupsc"
         )
     return model.network
 

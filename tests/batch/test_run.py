@@ -1,4 +1,4 @@
-"""Path in, path out, with operations that need no network."""
+"""The batch loop, with operations that need no network."""
 
 import io
 from dataclasses import replace
@@ -9,10 +9,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from restorekit.batch.files import PictureFiles, Restored
+from restorekit.batch.plan import Existing, plan_batch
+from restorekit.batch.run import Done, Failed, Skipped, run_batch
 from restorekit.errors import MemoryExhaustedError, OutputError, UnreadableImageError, UnsupportedImageError
 from restorekit.image import read_picture
-from restorekit.restore.batch import BatchSettings, Done, Failed, Restored, Skipped, describe_failure, run_batch
-from restorekit.restore.plan import Existing, plan_batch
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +36,10 @@ def unchanged(picture):
 
 
 def run(*inputs, output=None, operation=inverted, existing=Existing.KEEP, stdin=b"", stdout=None, **settings):
-    plan = plan_batch(inputs, output, operation="restored", existing=existing)
+    kind = PictureFiles(**settings)
+    plan = plan_batch(inputs, output, operation="restored", existing=existing, kind=kind)
     stream = io.BytesIO() if stdout is None else stdout
-    return list(run_batch(plan, operation, BatchSettings(existing, **settings), io.BytesIO(stdin), stream))
+    return list(run_batch(plan, operation, existing, kind, io.BytesIO(stdin), stream))
 
 
 def test_a_picture_is_restored_and_written_with_its_notes():
@@ -54,7 +56,7 @@ def test_a_bad_file_does_not_stop_the_others():
     write_image("photos/c.png")
     done, failed, also_done = run("photos", output="clean")
     assert isinstance(failed, Failed)
-    assert describe_failure(failed) == "photos/b.png: the file is empty (zero bytes)"
+    assert failed.describe() == "photos/b.png: the file is empty (zero bytes)"
     assert isinstance(done, Done)
     assert isinstance(also_done, Done)
     assert sorted(path.name for path in Path("clean").iterdir()) == ["a.png", "c.png"]
@@ -75,8 +77,8 @@ def test_an_unexpected_error_is_this_picture_s_alone(error):
     failed, done = run("a.png", "b.png", operation=operation)
     expected = MemoryExhaustedError if isinstance(error, MemoryError) else ValueError
     assert isinstance(failed.error, expected)
-    assert "\n" not in describe_failure(failed)
-    assert describe_failure(failed).startswith("a.png: ")
+    assert "\n" not in failed.describe()
+    assert failed.describe().startswith("a.png: ")
     assert isinstance(done, Done)
 
 
@@ -90,7 +92,7 @@ def test_an_input_deleted_in_mid_batch_fails_alone():
 
     outcomes = run("a.png", "b.png", "c.png", output="clean/", operation=operation)
     assert [type(outcome) for outcome in outcomes] == [Done, Failed, Done]
-    assert describe_failure(outcomes[1]) == "b.png: no such file"
+    assert outcomes[1].describe() == "b.png: no such file"
 
 
 def test_resuming_trusts_only_outputs_that_decode():
@@ -170,7 +172,7 @@ def test_a_name_that_was_given_is_not_changed():
     calls = []
     (failed,) = run("a.tif", output="b.jpg", operation=calls.append)
     assert isinstance(failed.error, UnsupportedImageError)
-    assert describe_failure(failed) == "b.jpg: JPEG cannot hold uint16 pixels; write PNG or TIFF or PNM"
+    assert failed.describe() == "b.jpg: JPEG cannot hold uint16 pixels; write PNG or TIFF or PNM"
     assert not calls
 
 
@@ -185,13 +187,13 @@ def test_streams_keep_the_format():
 
 
 @pytest.mark.parametrize(("length", "message"), [(0, "standard input is empty"), (50, "truncated")])
-def test_streams_that_are_cut_off(length, message):
+def test_a_stream_that_is_cut_off_is_refused(length, message):
     write_image("a.png")
     stdout = io.BytesIO()
     (failed,) = run("-", stdin=Path("a.png").read_bytes()[:length], stdout=stdout)
     assert isinstance(failed.error, UnreadableImageError)
-    assert describe_failure(failed).startswith("standard input")
-    assert message in describe_failure(failed)
+    assert failed.describe().startswith("standard input")
+    assert message in failed.describe()
     assert stdout.getvalue() == b""
 
 
@@ -238,7 +240,7 @@ def test_metadata_is_stripped_when_asked():
     assert not read_picture(Path("stripped.png")).metadata.exif
 
 
-def test_the_pixel_limit():
+def test_a_picture_above_the_pixel_limit_is_refused():
     write_image("a.png", shape=(30, 40))
     (failed,) = run("a.png", max_pixels=1000)
     assert "--max-pixels 1200" in str(failed.error)

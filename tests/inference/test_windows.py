@@ -11,19 +11,20 @@ from skimage import data
 from restorekit.errors import MemoryExhaustedError, UsageError
 from restorekit.inference import windows as windowing
 from restorekit.inference.plug_and_play import Trajectory
-from restorekit.inference.runner import RunReport, RunSettings
 from restorekit.inference.windows import Windows, solve_over_windows
 from restorekit.numerics.metrics import psnr
 from restorekit.physics.blur import CircularBlur, gaussian_kernel
-from restorekit.restore.deblur import DEBLUR_SPLITTING, deblur_array
-from restorekit.restore.superres import shrink_bicubic, superres_array, superres_plan
-from restorekit.types import Boundary, Quality
-from restorekit.zoo import LoadedModel, load_model
-from tests.cards import bare_card
-from tests.tiny import tiny_enlarger
+from restorekit.physics.decimation import shrink_bicubic
+from restorekit.tasks import get_task
+from restorekit.tasks.base import Run
+from restorekit.tasks.deblur import Deblurring, deblur_splitting
+from restorekit.tasks.superres import Enlarging
+from restorekit.types import Boundary, Quality, RunReport, RunSettings
+from restorekit.zoo import load_model
+from tests.trained import trained_enlarger
 
 MODEL = load_model(Path(__file__).parents[2] / "weights" / "denoise-gray-sc.safetensors")
-ENLARGER = LoadedModel(bare_card("enlarger", "superres", 1, (2.0, 4.0)), tiny_enlarger(1), Path("tiny"))
+ENLARGER = trained_enlarger()
 FAST = RunSettings(Quality.FAST, "cpu")
 
 
@@ -58,9 +59,9 @@ def test_a_halo_counts_for_nothing():
 
 
 def check_alike(whole, tiled, columns):
-    """Within half a grey level of each other away from the ends of the lines, also where windows meet, without a step.
+    """Check that two agree to half a grey value away from the ends of the lines, and that windows meet without a step.
 
-    columns: the windows along a line, as spans of the result.
+    columns: the windows along a line of the result.
     """
     assert tiled.shape == whole.shape
     fading = np.zeros(whole.shape[1], bool)
@@ -75,35 +76,38 @@ def check_alike(whole, tiled, columns):
 
 
 def deblurred_both_ways(monkeypatch, boundary):
-    """A photograph; what is made of it, blurred, as a whole; and in windows as small as can be."""
+    """Return a photograph, and its blurred copy deblurred as a whole and in windows as small as can be."""
     photo = (data.camera()[100:164, 60:340] / 255).astype(np.float32)
     kernel = gaussian_kernel(0.7)
     y = CircularBlur(kernel).observe(torch.from_numpy(photo)[None, None], 2.55 / 255, 0)[0, 0].numpy()
-    arguments = (y, kernel, 2.55 / 255, MODEL, FAST, boundary, replace(DEBLUR_SPLITTING, iterations=3))
-    whole, _ = deblur_array(*arguments)
+    run = Run(get_task("deblur").select(None, MODEL), FAST)
+    deblur = Deblurring(kernel, 2.55 / 255, MODEL, run, boundary, deblur_splitting(MODEL, 3))
+    whole, _ = deblur(y)
     monkeypatch.setattr(windowing, "CPU_MEMORY", 1)
-    return photo, whole, deblur_array(*arguments)[0]
+    return photo, whole, deblur(y)[0]
 
 
+@pytest.mark.slow
 def test_deblurred_in_windows_a_photograph_is_as_if_whole(monkeypatch):
     _, whole, tiled = deblurred_both_ways(monkeypatch, Boundary.OPEN)
     check_alike(whole, tiled, Windows(0, halo=42).over(*whole.shape)[1])
 
 
+@pytest.mark.slow
 def test_windows_of_a_periodic_image_go_round(monkeypatch):
     photo, whole, tiled = deblurred_both_ways(monkeypatch, Boundary.CIRCULAR)
     inner = (slice(16, -16), slice(16, -16))
     assert psnr(tiled[inner], photo[inner]) == pytest.approx(psnr(whole[inner], photo[inner]), abs=0.1)
 
 
-@pytest.mark.parametrize(("model", "iterations"), [(MODEL, 3), (ENLARGER, None)])
+@pytest.mark.parametrize(("model", "iterations"), [pytest.param(MODEL, 3, marks=pytest.mark.slow), (ENLARGER, None)])
 def test_enlarged_in_windows_a_photograph_is_as_if_whole(monkeypatch, model, iterations):
     photo = torch.from_numpy((data.camera()[100:164, 60:404] / 255).astype(np.float32))[None, None]
     small = shrink_bicubic(photo, 2)[0, 0].numpy()
-    arguments = (small, 2, 0.0, model, FAST, superres_plan(model, 2, iterations))
-    whole, _ = superres_array(*arguments)
+    enlarge = Enlarging(2, 0.0, model, Run(get_task("superres").select(None, model), FAST, iterations))
+    whole, _ = enlarge(small)
     monkeypatch.setattr(windowing, "CPU_MEMORY", 1)
-    tiled, _ = superres_array(*arguments)
+    tiled, _ = enlarge(small)
     halo = model.network.view + 1 if model is ENLARGER else 20
     spans = Windows(0, halo, scale=2).over(*small.shape)[1]
     check_alike(whole, tiled, [replace(span, start=2 * span.start, stop=2 * span.stop) for span in spans])

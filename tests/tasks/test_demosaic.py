@@ -1,4 +1,4 @@
-"""What becomes of mosaics on their way to the network and back."""
+"""Mosaics on their way to the network and back."""
 
 from pathlib import Path
 
@@ -11,25 +11,40 @@ from skimage import data
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.image import Camera, Metadata, Picture, encode_picture, read_picture
 from restorekit.image.picture import turn
-from restorekit.inference.runner import RunSettings
 from restorekit.numerics.metrics import psnr
 from restorekit.physics.camera import decode_srgb
 from restorekit.physics.mosaic import mosaic
-from restorekit.restore.degrade import MakeMosaic
-from restorekit.restore.demosaic import TASK, Demosaic, DemosaicArray, demosaic_array
-from restorekit.types import BayerPattern
+from restorekit.tasks import get_task
+from restorekit.tasks.base import Run
+from restorekit.tasks.demosaic import (
+    DemosaicBenchmark,
+    DemosaicBenchmarkOptions,
+    DemosaicOptions,
+    Mosaic,
+    MosaicOptions,
+    demosaic_array,
+)
+from restorekit.types import BayerPattern, RunSettings
 from restorekit.zoo import LoadedModel
-from restorekit.zoo.selection import ModelSelection
 from tests.mosaic_network import CARD, Interpolator
 from tests.raw_files import XYZ_TO_SRGB, bayer_dng
 
 RGGB = BayerPattern.RGGB
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-MODELS = ModelSelection(TASK, LoadedModel(CARD, Interpolator(), Path("interpolator")))
+SETTINGS = RunSettings(device="cpu")
 
 
-def operation(pattern=RGGB):
-    return Demosaic(pattern, MODELS, RunSettings(device="cpu"))
+def run(network=Interpolator, *, explain=False):
+    models = get_task("demosaic").select(None, LoadedModel(CARD, network(), Path("interpolator")))
+    return Run(models, SETTINGS, explain=explain)
+
+
+def operation(pattern=RGGB, network=Interpolator, *, explain=False):
+    return get_task("demosaic").prepare(DemosaicOptions(pattern), run(network, explain=explain))
+
+
+def mosaic_of(picture, pattern=RGGB):
+    return Mosaic(MosaicOptions(pattern))(picture).picture.pixels
 
 
 def raw(pixels, **changes):
@@ -41,13 +56,13 @@ def raw(pixels, **changes):
 @pytest.mark.parametrize("size", [(9, 12), (3, 4), (2, 2), (6, 5), (1, 7), (1, 1), (13, 1)])
 def test_small_mosaics_keep_their_pattern_where_they_are_extended(pattern, size):
     observed = np.random.default_rng(0).random(size, np.float32)
-    rgb, report = demosaic_array(observed, pattern, Interpolator(), RunSettings(device="cpu"))
+    rgb, report = demosaic_array(observed, pattern, Interpolator(), SETTINGS)
     assert rgb.shape == (*size, 3)
     assert report.device == "cpu"
     np.testing.assert_array_equal(mosaic(torch.from_numpy(rgb), pattern).numpy(), observed)
     if min(size) > 1:
         colour = torch.tensor([0.2, 0.5, 0.9]).expand(*size, 3)
-        rgb, _ = demosaic_array(mosaic(colour, pattern).numpy(), pattern, Interpolator(), RunSettings(device="cpu"))
+        rgb, _ = demosaic_array(mosaic(colour, pattern).numpy(), pattern, Interpolator(), SETTINGS)
         np.testing.assert_allclose(rgb, colour, atol=1e-6)
 
 
@@ -62,7 +77,7 @@ def test_depth_and_metadata_stay_and_what_was_observed_is_exact(dtype):
     assert (colour.metadata.exif, colour.metadata.dpi) == (b"exif", (72.0, 72.0))
     assert restored.parameters == (("pattern", "rggb"),)
     assert restored.model == "interpolator"
-    again = MakeMosaic(RGGB)(colour).picture.pixels
+    again = mosaic_of(colour)
     np.testing.assert_allclose(again, pixels, rtol=1e-6)
 
 
@@ -101,7 +116,7 @@ def test_the_pattern_of_the_file_and_of_the_user():
 
 def test_a_neutral_surface_becomes_grey_on_the_srgb_curve_and_highlights_white():
     balance = np.array([2.0, 1.0, 1.25])
-    neutral = MakeMosaic(RGGB)(Picture(np.tile(0.2 / balance, (8, 8, 1)), Metadata("tiff"))).picture.pixels
+    neutral = mosaic_of(Picture(np.tile(0.2 / balance, (8, 8, 1)), Metadata("tiff")))
     matrix = ((1.6, -0.5, -0.1), (-0.2, 1.5, -0.3), (0.0, -0.6, 1.6))
     pixels = np.rint(65535 * neutral).astype(np.uint16)
     colour = operation(None)(raw(pixels, white_balance=tuple(balance), to_srgb=matrix)).picture
@@ -114,7 +129,7 @@ def test_a_neutral_surface_becomes_grey_on_the_srgb_curve_and_highlights_white()
 
 
 def test_camera_colours_are_converted_by_the_matrix():
-    red = MakeMosaic(RGGB)(Picture(np.tile([0.25, 0.0, 0.0], (8, 8, 1)), Metadata("tiff"))).picture.pixels
+    red = mosaic_of(Picture(np.tile([0.25, 0.0, 0.0], (8, 8, 1)), Metadata("tiff")))
     swap = ((0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
     colour = operation(None)(raw(np.rint(65535 * red).astype(np.uint16), to_srgb=swap)).picture.to_float()
     np.testing.assert_allclose(colour.mean((0, 1)), [0, 1.055 * 0.25 ** (1 / 2.4) - 0.055, 0], atol=1e-3)
@@ -127,7 +142,7 @@ def test_a_photograph_seen_by_a_camera_comes_back():
     filters = np.array([[0.55, 0.35, 0.10], [0.15, 0.75, 0.10], [0.02, 0.28, 0.70]])
     neutral = np.array([0.5, 1.0, 0.7])
     sensor = decode_srgb(photo) @ filters.T * neutral
-    observed = MakeMosaic(BayerPattern.GBRG)(Picture(sensor, Metadata("tiff"))).picture.pixels
+    observed = mosaic_of(Picture(sensor, Metadata("tiff")), BayerPattern.GBRG)
     levels = np.rint(512 + (15000 - 512) * observed).astype(np.uint16)
     matrix = (np.diag(neutral) @ filters @ np.reshape(XYZ_TO_SRGB, (3, 3))).flatten()
     file = bayer_dng(levels, "gbrg", black=(512,) * 4, white=15000, neutral=neutral, matrix=matrix)
@@ -138,7 +153,7 @@ def test_a_photograph_seen_by_a_camera_comes_back():
 
 def test_a_turned_camera_s_picture_is_turned_after_it_has_colour():
     rgb = np.random.default_rng(2).integers(0, 65536, (8, 10, 3)).astype(np.uint16)
-    observed = MakeMosaic(RGGB)(Picture(rgb, Metadata("tiff"))).picture.pixels
+    observed = mosaic_of(Picture(rgb, Metadata("tiff")))
     upright = operation(None)(raw(observed)).picture.pixels
     turned = operation(None)(raw(observed, orientation=6)).picture.pixels
     np.testing.assert_array_equal(turned, np.rot90(upright, -1))
@@ -149,7 +164,7 @@ def test_a_turned_camera_s_picture_is_turned_after_it_has_colour():
 def test_a_pattern_is_that_of_the_pixels_in_the_file_however_they_are_to_be_seen(tmp_path, orientation, suffix):
     """The mosaic of a photograph with an orientation comes out as the photograph without, turned."""
     photo = data.astronaut()[100:140, 200:232]
-    pixels = MakeMosaic(RGGB)(Picture(photo, Metadata("png"))).picture.pixels
+    pixels = mosaic_of(Picture(photo, Metadata("png")))
     expected = operation()(Picture(pixels, Metadata("png"))).picture.pixels
     exif = Image.Exif()
     exif[274] = orientation
@@ -157,10 +172,10 @@ def test_a_pattern_is_that_of_the_pixels_in_the_file_however_they_are_to_be_seen
     Image.fromarray(pixels).save(path, exif=exif)
     picture = read_picture(path)
     assert picture.metadata.orientation == orientation
-    restored, case = operation().examined(picture)
+    restored = operation(explain=True)(picture)
     np.testing.assert_array_equal(restored.picture.pixels, turn(expected, orientation))
     reference = Picture(turn(photo, orientation), Metadata("png"))
-    np.testing.assert_array_equal(case.truth_of(reference), Picture(photo, Metadata("png")).to_float())
+    np.testing.assert_array_equal(restored.trace.truth_of(reference), Picture(photo, Metadata("png")).to_float())
 
 
 def test_a_mosaic_that_was_compressed_is_told():
@@ -182,12 +197,12 @@ class Darkener(Interpolator):
 def test_what_was_observed_is_put_back_whatever_the_network_makes_of_it(dtype):
     scale = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
     pixels = (np.random.default_rng(3).random((3, 10)) * scale).astype(dtype)
-    models = ModelSelection(TASK, LoadedModel(CARD, Darkener(), Path("darkener")))
-    colour = Demosaic(RGGB, models, RunSettings(device="cpu"))(Picture(pixels, Metadata("png"))).picture
-    np.testing.assert_array_equal(MakeMosaic(RGGB)(colour).picture.pixels, pixels)
+    colour = operation(network=Darkener)(Picture(pixels, Metadata("png"))).picture
+    np.testing.assert_array_equal(mosaic_of(colour), pixels)
 
 
 def test_as_a_method_to_be_measured():
-    method = DemosaicArray(MODELS, RunSettings(device="cpu"))
-    assert method.name == "interpolator (balanced)"
-    assert method(np.zeros((9, 8), np.float32), RGGB).shape == (9, 8, 3)
+    benchmark = DemosaicBenchmark(DemosaicBenchmarkOptions(["rggb"]))
+    assert benchmark.conditions == (RGGB,)
+    assert benchmark.method_name(run()) == "interpolator (balanced)"
+    assert benchmark.restore(np.zeros((9, 8), np.float32), RGGB, run()).shape == (9, 8, 3)

@@ -1,26 +1,27 @@
-"""What a network is handed: the image, its level, and where it was observed."""
+"""The image, its conditioning and its mask on their way to a network."""
 
 import numpy as np
 import pytest
 import torch
 
 from restorekit.errors import UsageError
-from restorekit.inference import runner as engine
-from restorekit.inference.runner import RunSettings, restore_array
+from restorekit.inference import runner
+from restorekit.inference.runner import restore_array
 from restorekit.models import PatchNetwork
+from restorekit.types import RunSettings
 from tests.tiny import tiny_network
 
 SETTINGS = RunSettings(device="cpu")
 
 
 class Fill(PatchNetwork):
-    """Gives back the image where it was observed and the level elsewhere; keeps the mask."""
+    """Gives back the image where it was observed and the conditioning elsewhere; keeps the mask."""
 
     channels, patch_size, halo, bytes_per_patch = 3, 9, 0, 1
 
-    def forward(self, observed, level, stride, tile_size, mask):
+    def forward(self, observed, conditioning, stride, tile_size, mask):
         self.mask = mask
-        filled = torch.where(mask > 0, observed, level[:, None, None, None])
+        filled = torch.where(mask > 0, observed, conditioning[:, None, None, None])
         return filled, torch.ones(observed.shape[-2:])
 
 
@@ -82,10 +83,10 @@ def test_a_mask_of_another_shape_is_refused():
 def test_tiles_of_non_local_models_follow_the_memory_that_is_free(monkeypatch):
     network = tiny_network(prior="group")
     image = np.random.default_rng(0).random((150, 200), dtype=np.float32)
-    monkeypatch.setattr(engine, "LEAST_CPU_MEMORY", 1)
+    monkeypatch.setattr(runner, "LEAST_CPU_MEMORY", 1)
     tiles = []
     for free in (2**40, 2 * 64 * 64 * network.bytes_per_patch):
-        monkeypatch.setattr(engine, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(runner, "free_memory", lambda free=free: free)
         restored, report = restore_array(image, 0.1, network, SETTINGS)
         assert restored.shape == image.shape
         tiles.append(report.tiles)

@@ -1,4 +1,4 @@
-"""What deblocking hands to the network: which planes, at which resolution and level; and chroma brought back."""
+"""The planes that deblocking hands to the network, their resolution and conditioning; and chroma brought back."""
 
 import io
 from pathlib import Path
@@ -10,34 +10,38 @@ from PIL import Image
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture, read_picture
 from restorekit.image.picture import turn
-from restorekit.inference.runner import RunReport, RunSettings
 from restorekit.numerics.metrics import psnr
 from restorekit.physics.jpeg import enlarge_guided, error_level, rgb_to_ycbcr, shrink, stored_samples, ycbcr_to_rgb
-from restorekit.restore import deblock
-from restorekit.restore.deblock import TASK, Deblock, DeblockArray
+from restorekit.tasks import get_task
+from restorekit.tasks.base import Run
+from restorekit.tasks.deblock import DeblockBenchmark, DeblockBenchmarkOptions, DeblockOptions
+from restorekit.types import RunReport, RunSettings
 from restorekit.zoo import LoadedModel
-from restorekit.zoo.selection import ModelSelection
 from tests.cards import bare_card
+from tests.tiny import tiny_network
 
 CARD = bare_card("tiny", "deblock", 1, (5.0, 95.0))
 
 
 @pytest.fixture
 def planes(monkeypatch):
-    """A network that changes nothing; the shapes and levels of what it was given."""
+    """A network that changes nothing; the shapes and conditioning of the planes that it was given."""
     seen = []
 
-    def unchanged(pixels, level, network, settings):
-        seen.append((pixels.shape, level))
+    def unchanged(pixels, conditioning, network, settings):
+        seen.append((pixels.shape, conditioning))
         return pixels, RunReport("cpu", 2, 0.5)
 
-    monkeypatch.setattr(deblock, "restore_array", unchanged)
+    monkeypatch.setattr("restorekit.inference.runner.restore_array", unchanged)
     return seen
 
 
+def run():
+    return Run(get_task("deblock").select(None, LoadedModel(CARD, tiny_network(), Path("tiny"))), RunSettings())
+
+
 def operation(quality_factor=None):
-    model = LoadedModel(CARD, network=None, path=Path("tiny"))
-    return Deblock(quality_factor, ModelSelection(TASK, model), RunSettings())
+    return get_task("deblock").prepare(DeblockOptions(quality_factor), run())
 
 
 def jpeg(pixels, **options):
@@ -55,8 +59,8 @@ def discs():
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 67), (2, 5), (9, 4), (9, 3), (1, 1)])
 @pytest.mark.parametrize(("subsampling", "factors"), [("4:2:0", (2, 2)), ("4:2:2", (2, 1)), ("4:4:4", (1, 1))])
-def test_what_a_jpeg_stored_of_chroma_is_found_again(size, subsampling, factors):
-    """Random samples of chroma, saved with steps of 1: what is found is theirs but for rounding."""
+def test_the_chroma_that_a_jpeg_stored_is_found_again(size, subsampling, factors):
+    """Random samples of chroma, saved with steps of 1, are found again but for rounding."""
     across, down = factors
     rows, columns = -(-size[0] // down), -(-size[1] // across)
     samples = np.random.default_rng(0).uniform(0.4, 0.6, (2, rows, columns)).astype(np.float32)
@@ -82,12 +86,12 @@ def test_a_turned_photograph_is_restored_as_one_that_lies_as_its_file_has_it(pla
 @pytest.mark.parametrize(("subsampling", "shape"), [("4:4:4", (65, 67)), ("4:2:2", (65, 34)), ("4:2:0", (33, 34))])
 def test_chroma_is_restored_at_the_resolution_it_was_stored_in(planes, subsampling, shape):
     restored = operation()(jpeg(discs(), quality=20, subsampling=subsampling))
-    (luma, luma_level), *chroma = planes
-    assert (luma, luma_level) == ((65, 67), error_level(20))
+    (luma, luma_error), *chroma = planes
+    assert (luma, luma_error) == ((65, 67), error_level(20))
     assert [plane for plane, _ in chroma] == [shape, shape]
-    assert all(0 < level < luma_level for _, level in chroma)
+    assert all(0 < error < luma_error for _, error in chroma)
     assert restored.parameters == (("quality_factor", 20),)
-    assert (restored.tiles, restored.seconds, restored.notes) == (6, 1.5, ())
+    assert (restored.report, restored.notes) == (RunReport("cpu", 6, 1.5), ())
     assert restored.picture.pixels.shape == (65, 67, 3)
 
 
@@ -112,7 +116,7 @@ def test_a_quality_that_is_named_comes_before_the_tables(planes):
     assert planes[1][0] == (33, 34)
 
 
-def test_what_was_a_jpeg_once_keeps_depth_alpha_and_all_of_its_colour(planes):
+def test_a_former_jpeg_keeps_depth_alpha_and_all_of_its_colour(planes):
     pixels, alpha = discs().astype(np.uint16) * 257, np.arange(65 * 67, dtype=np.uint16).reshape(65, 67)
     restored = operation(10)(Picture(pixels, Metadata("png"), alpha)).picture
     assert [shape for shape, _ in planes] == [(65, 67)] * 3
@@ -137,17 +141,17 @@ def test_a_quality_beyond_the_model_is_taken_as_its_nearest(planes, quality, tak
 def test_a_finer_quality_than_the_model_was_made_for_changes_less(monkeypatch, quality, share):
     """The network adds a tenth: all of it where it was made for the quality."""
 
-    def brighter(pixels, level, network, settings):
+    def brighter(pixels, conditioning, network, settings):
         return pixels + np.float32(0.1), RunReport("cpu", 1, 0.5)
 
-    monkeypatch.setattr(deblock, "restore_array", brighter)
+    monkeypatch.setattr("restorekit.inference.runner.restore_array", brighter)
     compressed = jpeg(np.full((16, 16), 100, np.uint8), quality=quality)
     restored = operation()(compressed).picture.to_float()
     assert np.mean(restored - compressed.to_float()) == pytest.approx(0.1 * share, abs=1 / 255)
 
 
 def test_detail_that_chroma_does_not_share_with_luma_is_left_out():
-    """Chroma is smooth and luma busy: what is enlarged by its guide is as smooth as what is enlarged alone."""
+    """Smooth chroma that is enlarged by busy luma stays smooth."""
     rows, columns = np.mgrid[:32, :32].astype(np.float32)
     smooth = 0.5 + 0.2 * np.sin(rows / 4) * np.cos(columns / 5)
     busy = np.random.default_rng(0).random((32, 32), np.float32)
@@ -158,14 +162,14 @@ def test_detail_that_chroma_does_not_share_with_luma_is_left_out():
 
 
 @pytest.mark.parametrize("quality", [0, 101])
-def test_what_is_no_quality(quality):
+def test_quality_factors_outside_1_to_100_are_refused(quality):
     with pytest.raises(UsageError, match="from 1 to 100"):
         operation(quality)
 
 
 @pytest.mark.parametrize("factors", [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 5), (8, 8)])
-def test_small_and_odd_planes(shape, factors):
+def test_small_and_odd_planes_are_shrunk_and_enlarged(shape, factors):
     across, down = factors
     plane = np.full(shape, 0.25, np.float32)
     small = shrink(plane, factors)
@@ -193,6 +197,6 @@ def test_a_jpeg_of_high_quality_keeps_its_colours(planes, subsampling):
 
 @pytest.mark.parametrize("quality", [4, 96])
 def test_an_evaluation_beyond_the_qualities_of_the_model_is_refused(quality):
-    method = DeblockArray(ModelSelection(TASK, LoadedModel(CARD, network=None, path=Path("tiny"))), RunSettings())
-    with pytest.raises(UsageError, match=f"quality factor {quality} is none that tiny was made for; use 5 to 95"):
-        method(np.zeros((8, 8), np.float32), quality)
+    benchmark = DeblockBenchmark(DeblockBenchmarkOptions([quality]))
+    with pytest.raises(UsageError, match=f"tiny was not made for quality factor {quality}; use 5 to 95"):
+        benchmark.restore(np.zeros((8, 8), np.float32), quality, run())

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from restorekit.batch.files import PictureFiles
+from restorekit.batch.plan import Existing, Job, plan_batch
 from restorekit.errors import OutputError, UsageError
-from restorekit.restore.kinds import PictureFiles
-from restorekit.restore.plan import Existing, Job, plan_batch
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,11 @@ def touch(*names):
         path.write_bytes(b"x")
 
 
-def plan(*inputs, output=None, existing=Existing.KEEP, **options):
-    return plan_batch(inputs, output, operation="denoised", existing=existing, **options)
+PICTURES = PictureFiles()
+
+
+def plan(*inputs, output=None, existing=Existing.KEEP, kind=PICTURES):
+    return plan_batch(inputs, output, operation="denoised", existing=existing, kind=kind)
 
 
 def pairs(result):
@@ -136,7 +139,7 @@ def test_formats_that_cannot_be_written_become_png():
         (["-"], "photos/", "needs an output file"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_work_starts(inputs, output, message):
+def test_inputs_and_outputs_that_do_not_fit_are_refused_before_work_starts(inputs, output, message):
     touch("photos/a.png", "photos/a.gif", "more/a.png", "text")
     if "photos/a_denoised.png" in inputs:
         touch("photos/a_denoised.png")
