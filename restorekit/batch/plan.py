@@ -10,7 +10,14 @@ from enum import Enum
 from pathlib import Path
 
 from restorekit.batch.files import FileKind
-from restorekit.errors import ImageError, OutputError, RestorekitError, UnsupportedImageError, UsageError
+from restorekit.errors import (
+    ImageError,
+    OutputError,
+    RestorekitError,
+    UnreadableImageError,
+    UnsupportedImageError,
+    UsageError,
+)
 from restorekit.image import check_output, show_path
 from restorekit.image.formats import FALLBACK_SUFFIXES
 
@@ -82,7 +89,7 @@ def plan_batch(
             a tree `FOLDER_operation` beside a folder `FOLDER`. In an output folder names stay as they are, but for
             suffixes.
         operation: `denoised`, `noisy`, ...
-        existing: what to do about outputs that are there.
+        existing: what to do about outputs that are there. An input that does not exist is a refusal.
         kind: of the files.
 
     Raises:
@@ -92,10 +99,7 @@ def plan_batch(
     if "" in inputs or output == "":
         raise UsageError("an empty name among the inputs or for the output; is a variable of the shell not set?")
     if STREAM in inputs or output == STREAM:
-        job = _stream_job(inputs, output, kind)
-        if job.target is not None:
-            check_output(job.target, overwrite=existing is not Existing.KEEP)
-        return BatchPlan((job,))
+        return _stream_plan(_stream_job(inputs, output, kind), existing)
     search = _Search(operation, output, kind, to_file=_is_output_file(inputs, output, kind))
     for name in inputs:
         search.add(Path(name))
@@ -112,6 +116,28 @@ def plan_batch(
         else:
             jobs.append(job)
     return BatchPlan(tuple(jobs), tuple(search.refusals), tuple(search.notes))
+
+
+def check_exists(path: Path) -> None:
+    """Raise UnreadableImageError if there is no such file. Other faults are found when it is read."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise UnreadableImageError(f"{show_path(path)}: no such file") from None
+    except (OSError, ValueError):
+        pass
+
+
+def _stream_plan(job: Job, existing: Existing) -> BatchPlan:
+    if job.target is not None:
+        check_output(job.target, overwrite=existing is not Existing.KEEP)
+    if job.source is None:
+        return BatchPlan((job,))
+    try:
+        check_exists(job.source)
+    except UnreadableImageError as error:
+        return BatchPlan((), (Refusal(job.source, error),))
+    return BatchPlan((job,))
 
 
 def _stream_job(inputs: Sequence[str], output: str | None, kind: FileKind) -> Job:
@@ -176,6 +202,11 @@ class _Search:
         self.notes: list[str] = []
 
     def add(self, source: Path) -> None:
+        try:
+            check_exists(source)
+        except UnreadableImageError as error:
+            self.refusals.append(Refusal(source, error))
+            return
         if _is_folder(source):
             self._add_folder(source)
         elif self.file is not None:
@@ -240,7 +271,7 @@ class _Search:
 
 
 def _fallbacks(job: Job) -> tuple[Path, ...]:
-    """What else may have been written for a file beside it, if the format of `target` could not hold the picture."""
+    """Return the other names that an output beside its input has if the format of `target` cannot hold the picture."""
     if job.source is None or job.target is None or job.source.stem == job.target.stem or job.target.exists():
         return ()
     return tuple(job.target.with_suffix(suffix) for suffix in FALLBACK_SUFFIXES)
@@ -287,7 +318,7 @@ def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:
 
 
 def path_key(path: Path | None) -> str:
-    """The same for all names of one file."""
+    """Return the same text for all names of one file."""
     assert path is not None
     return os.path.normcase(os.path.realpath(path))
 

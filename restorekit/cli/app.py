@@ -46,7 +46,6 @@ def make_app() -> typer.Typer:
     app.callback()(_restorekit)
     degrade = typer.Typer(no_args_is_help=True, help="Make images worse on purpose, for tests and demonstrations.")
     evaluate = typer.Typer(no_args_is_help=True, help="Measure models against the truth and against other methods.")
-    evaluate.callback()(_evaluate)
     for task in all_tasks():
         app.command(task.name)(restore_command(task))
         for degradation in task.degradations:
@@ -58,10 +57,6 @@ def make_app() -> typer.Typer:
     app.add_typer(evaluate, name="eval")
     app.command("train")(train)
     return app
-
-
-def _evaluate() -> None:
-    """Measure models against the truth and against other methods."""
 
 
 def run() -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from restorekit.cli.options import EvalOptions, MessageOptions, make_command
 from restorekit.cli.output import STREAM, Reporter
-from restorekit.errors import UsageError
+from restorekit.errors import DatasetError, UsageError
 from restorekit.tasks.base import Benchmark, Run, Task, command_help
 from restorekit.types import Option, RunSettings
 
@@ -36,26 +36,31 @@ def eval_command(task: Task[Any], benchmark: type[Benchmark[Any]]) -> Callable[.
             RunSettings.parse(quality, eval_options.device, eval_options.tile)
             for quality in eval_options.quality or ["balanced"]
         ]
-        _check_outputs(eval_options)
+        _check_files(eval_options)
         baselines = {name: made.baseline(name) for name in against or []}
         _measure(made, settings, baselines, eval_options, messages, seed)
 
-    notes = " ".join(one.note[:1].upper() + one.note[1:] + "." for one in benchmark.baselines.values() if one.note)
     names = tuple(benchmark.baselines)
-    extra = [name for name, one in benchmark.baselines.items() if one.package]
-    needs = f" {' and '.join(extra)} need{'s' * (len(extra) == 1)} the extra `baselines`." if extra else ""
-    help_text = f"A baseline to measure as well; repeatable.{needs} {notes}".rstrip()
+    against = Option(_baselines_help(benchmark), "|".join(names), choices=names)
+    seed_option = Option("Seed of the random numbers; every method gets the same.", "N", low=0)
     single = {
-        "against": _single("against", list[str] | None, Option(help_text, "|".join(names), choices=names), None),
-        "seed": _single(
-            "seed", int, Option("Of all that is drawn at random; the same for every method.", "N", low=0), 0
-        ),
+        "against": _single("against", list[str] | None, against, None),
+        "seed": _single("seed", int, seed_option, 0),
     }
     hints: dict[str, Any] = {"eval_options": EvalOptions, "options": benchmark.Options, "against": None}
     if benchmark.seeded:
         hints["seed"] = None
     single = {name: parameter for name, parameter in single.items() if name in hints}
     return make_command(evaluate, {**hints, "messages": MessageOptions}, single, command_help(benchmark))
+
+
+def _baselines_help(benchmark: type[Benchmark[Any]]) -> str:
+    sentences = ["A baseline to measure as well; repeatable."]
+    extra = [name for name, baseline in benchmark.baselines.items() if baseline.package]
+    if extra:
+        sentences.append(f"{' and '.join(extra)} need{'s' * (len(extra) == 1)} the extra `baselines`.")
+    sentences += [f"{baseline.note}." for baseline in benchmark.baselines.values() if baseline.note]
+    return " ".join(sentences)
 
 
 def _single(name: str, kind: Any, option: Option, default: object) -> inspect.Parameter:
@@ -110,15 +115,21 @@ def _measure(
         write_report(evaluation, options.report, overwrite=options.overwrite)
 
 
-def _check_outputs(options: EvalOptions) -> None:
-    """Raise before any work for an output that could not be written after it."""
-    from restorekit.image import check_output
+def _check_files(options: EvalOptions) -> None:
+    """Raise before any work for a folder without images, and for an output that could not be written."""
+    from restorekit.image import check_output, show_path, supported_suffixes
+    from restorekit.image.mri import SLICES_SUFFIX
 
     if options.report is not None and options.json_file == str(options.report):
         raise UsageError(f"--json and --report cannot share one file, {options.json_file}")
     for path in (options.report, None if options.json_file in (None, STREAM) else Path(str(options.json_file))):
         if path is not None:
             check_output(path, overwrite=options.overwrite)
+    if not options.data.is_dir():
+        raise DatasetError(f"{show_path(options.data)}: no such folder")
+    if not any(path.suffix.lower() in {*supported_suffixes, SLICES_SUFFIX} for path in options.data.rglob("*")):
+        known = ", ".join(sorted(supported_suffixes))
+        raise DatasetError(f"{show_path(options.data)}: no images in it; known are {known}")
 
 
 def _show(evaluation: Evaluation, reporter: Reporter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from restorekit.cli.options import MessageOptions, command
 from restorekit.cli.output import make_console, print_json
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.tasks import TASKS, default_of, get_task
-from restorekit.types import CHANNELS, Option, Units
+from restorekit.types import CHANNELS, DefaultModels, Option, Units
 
 if TYPE_CHECKING:
     from restorekit.zoo import CardFigure, ModelCard, ModelFile
@@ -24,22 +24,22 @@ Name = Annotated[
     str, Option("A listed model, a weights file, or org/name[@revision] on the hub.", "NAME|PATH", argument=True)
 ]
 Revision = Annotated[str | None, Option("Branch, tag or commit of a model on the hub.", "REV")]
-Sha256 = Annotated[str | None, Option("The hash that the file must have.", "HASH")]
-Offline = Annotated[bool, Option("Never touch the network, only its cache (also HF_HUB_OFFLINE=1).")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output.", metavar="")]
+Sha256 = Annotated[str | None, Option("The SHA-256 hash that the file must have.", "HASH")]
+Offline = Annotated[bool, Option("Use no network, only the cache of the hub (also HF_HUB_OFFLINE=1).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.", metavar="")]
 
 
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """List, explain, fetch and check models; without a subcommand, list those installed."""
+    """List, explain, fetch and check models; without a subcommand, list the installed ones."""
     if context.invoked_subcommand is None:
         list_models(as_json=as_json, quiet=False, verbose=False)
 
 
 @models_app.command("list")
 @command
-def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
-    """List the models that are installed with the package, and the pictures that each is for."""
+def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:  # noqa: ARG001
+    """List the installed models, and the pictures that each is for."""
     from rich.table import Table
 
     from restorekit.zoo import shipped_models
@@ -49,10 +49,8 @@ def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:
         print_json([_document(model.card, model.path) for model in shipped])
         return
     table = Table("task", "model", "for", box=None, pad_edge=False)
-    for model in sorted(shipped, key=lambda one: (_place(one.card.task), one.card.name)):
-        card = model.card
-        mark = " *" if _defaults(model.path) else ""
-        table.add_row(card.task, card.name + mark, ", ".join(filter(None, (_images(card), _range_text(card)))))
+    for row in _rows([model.card for model in shipped]):
+        table.add_row(*row)
     console = make_console(stderr=False)
     console.print(table)
     console.print("* the default for its pictures. `restorekit models info NAME` has the figures.")
@@ -70,12 +68,12 @@ def info(
     atoms: Annotated[
         Path | None,
         Option(
-            "Draw the dictionary too: the atoms that find the codes, and the atoms that estimates are sums of.", "IMG"
+            "Also draw the dictionary: the atoms that find the codes, and the atoms that add up to the estimate.", "IMG"
         ),
     ] = None,
     overwrite: Annotated[bool, Option("Replace IMG if it exists.")] = False,
 ) -> None:
-    """Show everything on a model's card, its figures included."""
+    """Show the card of a model, with its figures."""
     from rich.table import Table
 
     from restorekit.image import show_path
@@ -103,12 +101,12 @@ def info(
 @command
 def path(
     name: Name,
-    messages: MessageOptions,
+    messages: MessageOptions,  # noqa: ARG001
     revision: Revision = None,
     sha256: Sha256 = None,
     offline: Offline = False,
 ) -> None:
-    """Print the path of a model's file, fetching it where it is only on the hub."""
+    """Print the path of a model's file; fetch it first if it is on the hub."""
     from restorekit.zoo import find
 
     print(find(name, revision=revision, sha256=sha256, offline=offline))
@@ -117,7 +115,7 @@ def path(
 @models_app.command("fetch")
 @command
 def fetch(name: Name, messages: MessageOptions, revision: Revision = None, sha256: Sha256 = None) -> None:
-    """Fetch a model from the hub into the cache (where HF_HOME says) and check it, for later use offline."""
+    """Fetch a model from the hub into its cache (see HF_HOME) and check it, to use it offline later."""
     _check(name, messages, revision=revision, sha256=sha256, offline=False)
 
 
@@ -149,6 +147,21 @@ def record(
 
     card = record_measurements(weights, evaluation)
     _say(messages, f"{show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}")
+
+
+def _rows(cards: Sequence[ModelCard]) -> list[tuple[str, str, str]]:
+    """Return task, name and pictures of the models, task by task; a denoiser that a task uses by default is in both."""
+    rows = []
+    for name in dict.fromkeys([*TASKS, *(card.task for card in cards)]):
+        defaults = get_task(name).models if name in TASKS else DefaultModels({})
+        for card in sorted(cards, key=lambda card: card.name):
+            mark = " *" if card.name in defaults.names() else ""
+            if card.task == name:
+                rows.append((name, card.name + mark, ", ".join(filter(None, (_images(card), _range_text(card))))))
+            elif mark:
+                kinds = [CHANNELS[channels] for channels, default in defaults.general.items() if default == card.name]
+                rows.append((name, card.name + mark, f"{' and '.join(kinds)}, with a denoiser as the prior"))
+    return rows
 
 
 def _say(messages: MessageOptions, text: str) -> None:
@@ -242,10 +255,6 @@ def _range_text(card: ModelCard) -> str:
 
 def _images(card: ModelCard) -> str:
     return get_task(card.task).images_of(card) if card.task in TASKS else CHANNELS[card.channels]
-
-
-def _place(task: str) -> int:
-    return list(TASKS).index(task) if task in TASKS else len(TASKS)
 
 
 def _defaults(path: Path) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ class FileOptions:
     """Options of every command that makes files of files."""
 
     inputs: Annotated[
-        list[str], Option("Images, folders of images (searched with their subfolders), or -.", "INPUT", argument=True)
+        list[str],
+        Option("Images, folders of images (subfolders too), or - for standard input.", "INPUT", argument=True),
     ]
     output: Annotated[
         str | None,
@@ -35,9 +36,9 @@ class FileOptions:
         ),
     ] = None
     overwrite: Annotated[bool, Option("Replace outputs that exist.", panel=_FILES)] = False
-    skip_existing: Annotated[
-        bool, Option("Resume: leave out images whose output exists and is complete.", panel=_FILES)
-    ] = False
+    skip_existing: Annotated[bool, Option("Resume: skip images whose output is there and complete.", panel=_FILES)] = (
+        False
+    )
     strip_metadata: Annotated[bool, Option("Drop EXIF data and colour profiles.", panel=_FILES)] = False
     max_pixels: Annotated[
         int | None,
@@ -50,7 +51,7 @@ class FileOptions:
     ] = None
     dry_run: Annotated[bool, Option("Say what would be written, and stop.", panel=_FILES)] = False
     json_lines: Annotated[
-        bool, Option("One JSON object an image on standard output.", flags=("--json",), panel=_MESSAGES)
+        bool, Option("Write one JSON object per image to standard output.", flags=("--json",), panel=_MESSAGES)
     ] = False
 
     def check_one_file(self, option: str, thing: str) -> None:
@@ -68,7 +69,7 @@ class ModelOptions:
     model: Annotated[
         str | None,
         Option(
-            "A model of `restorekit models`, org/name on the hub, or a weights file (default: by picture).",
+            "A name from `restorekit models`, org/name on the hub, or a weights file (default: by picture).",
             "NAME|PATH",
             panel=_MODEL,
         ),
@@ -76,8 +77,9 @@ class ModelOptions:
     quality: Annotated[
         str,
         Option(
-            "Code every third patch (fast), every second (balanced) or each (best). Networks without patches restore "
-            "once, or with best the mean over eight turned and mirrored views.",
+            "Speed against quality: patches begin at every third pixel (fast), every second (balanced) or every pixel "
+            "(best). Networks without patches run once or, with best, on eight turned and mirrored views, and take the "
+            "mean.",
             "fast|balanced|best",
             choices=_QUALITIES,
             panel=_MODEL,
@@ -87,12 +89,14 @@ class ModelOptions:
     tile: Annotated[
         str,
         Option(
-            "Side of a tile in pixels; auto fits the free memory and, where it can, the cache of a CPU.",
+            "Side of a tile in pixels; auto chooses one that fits into memory, and into the cache of a CPU.",
             "auto|N",
             panel=_MODEL,
         ),
     ] = "auto"
-    offline: Annotated[bool, Option("Never touch the network (also HF_HUB_OFFLINE=1).", panel=_MODEL)] = False
+    offline: Annotated[
+        bool, Option("Use no network, only the cache of the hub (also HF_HUB_OFFLINE=1).", panel=_MODEL)
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -101,14 +105,16 @@ class IterationOptions:
 
     iterations: Annotated[
         int | None,
-        Option("How many iterations (default: as many as measured best).", "N", low=1, high=1000, panel=_ITERATIONS),
+        Option("Number of iterations (default: the one that measured best).", "N", low=1, high=1000, panel=_ITERATIONS),
     ] = None
     trajectory: Annotated[
         Path | None,
-        Option("Plot how much each iteration changed and, with --reference, its PSNR.", "OUT.png", panel=_ITERATIONS),
+        Option(
+            "Plot the change that each iteration made and, with --reference, its PSNR.", "OUT.png", panel=_ITERATIONS
+        ),
     ] = None
     reference: Annotated[
-        Path | None, Option("The clean picture, to measure each iteration with.", "IMG", panel=_ITERATIONS)
+        Path | None, Option("The clean picture to measure each iteration against.", "IMG", panel=_ITERATIONS)
     ] = None
 
 
@@ -119,7 +125,7 @@ class ExplainOptions:
     explain: Annotated[
         Path | None,
         Option(
-            "Write a page with pictures to a new or empty folder: how the network came to its result.",
+            "Write a page on how the network restored the picture, to a new or empty folder.",
             "DIR",
             panel=_EXPLAIN,
         ),
@@ -132,9 +138,7 @@ class ExplainOptions:
             panel=_EXPLAIN,
         ),
     ] = None
-    reference: Annotated[
-        Path | None, Option("The clean picture, to compare with on the page.", "IMG", panel=_EXPLAIN)
-    ] = None
+    reference: Annotated[Path | None, Option("The clean picture to compare with.", "IMG", panel=_EXPLAIN)] = None
 
     @property
     def pixel(self) -> tuple[int, int] | None:
@@ -164,24 +168,24 @@ class EvalOptions:
     data: Annotated[Path, Option("A folder of clean images.", "DIR")]
     model: Annotated[
         list[str] | None,
-        Option("A model to measure; repeatable (default: the task's default models).", "NAME|PATH"),
+        Option("A model to measure; repeatable (default: the default models of the task).", "NAME|PATH"),
     ] = None
     quality: Annotated[
         list[str] | None,
         Option(
-            "How densely patches are restored, as for denoise; repeatable (default: balanced).",
+            "Speed against quality, as in `restorekit denoise`; repeatable (default: balanced).",
             "fast|balanced|best",
             choices=_QUALITIES,
         ),
     ] = None
     device: Annotated[str, Option("Where to compute.", "auto|cpu|cuda|cuda:N")] = "auto"
     tile: Annotated[str, Option("Side of a tile in pixels.", "auto|N")] = "auto"
-    offline: Annotated[bool, Option("Never touch the network.")] = False
+    offline: Annotated[bool, Option("Use no network, only the cache of the hub.")] = False
     max_pixels: Annotated[int | None, Option("Read images of up to N pixels.", "N", low=1)] = None
     json_file: Annotated[
         str | None, Option("Write all figures as JSON; - for standard output.", "FILE", ("--json",))
     ] = None
-    report: Annotated[Path | None, Option("Write a page with tables and crops.", "FILE.html")] = None
+    report: Annotated[Path | None, Option("Write an HTML page with tables and crops.", "FILE.html")] = None
     overwrite: Annotated[bool, Option("Replace the files of --json and --report.")] = False
 
 

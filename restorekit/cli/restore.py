@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from restorekit.batch.run import Operation
     from restorekit.inference.plug_and_play import Trajectory
 
+_NO_ITERATIONS, _NO_EXPLANATION = IterationOptions(), ExplainOptions()
+
 
 def restore_command(task: Task[Any]) -> Callable[..., None]:
     """Return the command that restores by a task."""
@@ -38,8 +40,8 @@ def restore_command(task: Task[Any]) -> Callable[..., None]:
         options: Any,
         model: ModelOptions,
         messages: MessageOptions,
-        iterations: IterationOptions = IterationOptions(),
-        explanation: ExplainOptions = ExplainOptions(),
+        iterations: IterationOptions = _NO_ITERATIONS,
+        explanation: ExplainOptions = _NO_EXPLANATION,
     ) -> None:
         task.check(options, files.inputs)
         settings = RunSettings.parse(model.quality, model.device, model.tile)
@@ -168,6 +170,7 @@ def _check_explanation(explanation: ExplainOptions, files: FileOptions) -> None:
         return
     files.check_one_file("--explain", "picture")
     _ = explanation.pixel
+    _check_reference(explanation.reference)
     from restorekit.explain.page import check_apart, check_folder
 
     output = None if files.output in (None, "-") else Path(files.output)
@@ -203,11 +206,20 @@ def _check_iterations(task: Task[Any], options: Any, iterations: IterationOption
     if iterations.trajectory.suffix.lower() != ".png":
         raise UsageError(f"--trajectory {iterations.trajectory}: a plot is a PNG file; name one ending in .png")
     task.check_reference(options, files.inputs, iterations.reference)
+    _check_reference(iterations.reference)
     from restorekit.image import check_output
+
+    check_output(iterations.trajectory, overwrite=files.overwrite)
     from restorekit.pages.figures import check_plots
 
     check_plots()
-    check_output(iterations.trajectory, overwrite=files.overwrite)
+
+
+def _check_reference(reference: Path | None) -> None:
+    from restorekit.batch.plan import check_exists
+
+    if reference is not None:
+        check_exists(reference)
 
 
 def _start_trajectory(

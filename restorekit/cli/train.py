@@ -39,7 +39,7 @@ def train(
         Path, typer.Option("--data", metavar="DIR", help="A folder of images; some are set aside for validation.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="RUN_DIR", help="Where checkpoints, log, curves and weights go.")
+        Path, typer.Option("--out", metavar="RUN_DIR", help="The folder for checkpoints, log, curves and weights.")
     ],
     messages: MessageOptions,
     overrides: Annotated[
@@ -47,10 +47,12 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Set a key of the recipe, such as optimiser.steps=2000; may be given more than once.",
+            help="Set a key of the recipe, such as optimiser.steps=2000; repeatable.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from RUN_DIR's checkpoint, if there is one.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", metavar="", help="Continue from the checkpoint in RUN_DIR, if there is one.")
+    ] = False,
     max_minutes: Annotated[
         float | None,
         typer.Option("--max-minutes", metavar="N", min=0, help="Stop after N minutes, with a checkpoint."),
@@ -62,11 +64,11 @@ def train(
             "--workers",
             metavar="N",
             min=0,
-            help="Processes that prepare batches; on a GPU up to 8, else 0, by default.",
+            help="Processes that prepare batches (default: up to 8 with a GPU, else 0).",
         ),
     ] = None,
 ) -> None:
-    """Train a model on a folder of images; under torchrun, on several GPUs.
+    """Train a model on a folder of images; with torchrun, on several GPUs.
 
     Ctrl-C (SIGINT) or SIGTERM ends a run after the current step, with a checkpoint to --resume from and exit code 130.
     """

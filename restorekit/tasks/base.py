@@ -12,6 +12,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -182,8 +183,11 @@ class Task(ABC, Generic[O]):
         """Raise UsageError where a reference cannot be compared with the result."""
 
     def images_of(self, card: ModelCard) -> str:
-        """Return a word for the images that a model takes."""
-        return CHANNELS[card.channels]
+        """Return a word for the images that a model takes; a default model may take others than it has channels for."""
+        general, specialists = self.models.general, self.models.specialists
+        taken = {card.channels, *(channels for channels, name in general.items() if name == card.name)}
+        taken |= {channels for channels, names in specialists.items() if card.name in names}
+        return " and ".join(CHANNELS[channels] for channels in sorted(taken))
 
 
 class Degradation(ABC, Generic[O]):
@@ -297,8 +301,9 @@ class Benchmark(ABC, Generic[C]):
             raise UsageError(f"no baseline is named {name!r}; choose {', '.join(self.baselines)}")
         chosen = self.baselines[name]
         if chosen.package and importlib.util.find_spec(chosen.package) is None:
+            note = f"; {chosen.note}" if chosen.note else ""
             raise MissingExtraError(
-                f"{name} needs the package {chosen.package}: pip install 'restorekit[baselines]'; {chosen.note}"
+                f"{name} needs the package {chosen.package}: pip install 'restorekit[baselines]'{note}"
             )
         return lambda observed, condition: np.asarray(chosen.method(self, observed, condition), np.float32)
 
@@ -426,10 +431,11 @@ def parse_sigma(value: object, name: str, *, zero: bool = False, auto: bool = Fa
 
 def parse_simulated_sigma(value: object, name: str, *, zero: bool = False) -> float:
     """Return the level of noise to be made, at most 255 on the scale 0..255, as one in [0, 1]."""
-    sigma = parse_sigma(value, name, zero=zero)
-    if sigma is None or sigma > 1:
-        raise UsageError(f"{name} {value} is not a noise level; use a number up to 255")
-    return sigma
+    with suppress(UsageError):
+        sigma = parse_sigma(value, name, zero=zero)
+        if sigma is not None and sigma <= 1:
+            return sigma
+    raise UsageError(f"{name} {value} is not a noise level; use a number {'from 0' if zero else 'above 0 up'} to 255")
 
 
 def scale_notes(picture: Picture) -> tuple[str, ...]:

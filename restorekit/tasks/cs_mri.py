@@ -17,7 +17,6 @@ _SIGPY_TV_WEIGHT, _SIGPY_WAVELET_WEIGHT = 0.03, 0.003
 total variation, 0.03 and 0.1, with SigPy's own numbers of iterations, on two training slices, 30 % radial, no noise."""
 
 _PANEL = "Scan"
-_CENTRED = "Zero frequency is in the middle, or at the first row and column, of k-space and mask "
 
 
 def parse_sampling(text: str, option: str) -> tuple[SamplingPattern, float]:
@@ -48,7 +47,7 @@ class SamplingOptions:
     simulate: Annotated[
         str | None,
         Option(
-            "Make a mask: radial, cartesian or random, and the share to be sampled, as in radial:0.3.",
+            "Make a mask: radial, cartesian or random, and the share of k-space to sample, as in radial:0.3.",
             "PATTERN:SHARE",
             panel=_PANEL,
         ),
@@ -56,7 +55,8 @@ class SamplingOptions:
     centred: Annotated[
         bool | None,
         Option(
-            _CENTRED + "(default: a guess from where the energy is, told).",
+            "Whether zero frequency is in the middle of k-space and mask, or in their first row and column (default: "
+            "a guess from where the energy is, with a message).",
             flags=("--centred/--not-centred",),
             panel=_PANEL,
         ),
@@ -64,22 +64,24 @@ class SamplingOptions:
     noise: Annotated[
         float,
         Option(
-            "Standard deviation of the noise in k-space, 255 being the image's greatest value. It is added where a "
-            "picture is sampled.",
+            "Standard deviation of the noise in k-space, where 255 is the greatest value of the image. Pictures that "
+            "are sampled get this noise.",
             "NUMBER",
             low=0,
             high=255,
             panel=_PANEL,
         ),
     ] = 0.0
-    seed: Annotated[int, Option("Seed of all that is drawn at random.", "N", low=0, panel=_PANEL)] = 0
+    seed: Annotated[int, Option("Seed of the mask and of the noise.", "N", low=0, panel=_PANEL)] = 0
 
     def check(self) -> None:
-        """Raise UsageError for options that exclude each other or make no sense."""
+        """Raise UsageError for options that make no sense together, UnreadableImageError for a mask that is missing."""
         if self.mask is not None and self.simulate is not None:
             raise UsageError("--mask and --simulate exclude each other")
         if self.simulate is not None:
             parse_sampling(self.simulate, "--simulate")
+        if self.mask is not None:
+            planning.check_exists(self.mask)
 
     def mask_source(self) -> fourier.MaskFile | fourier.DrawnMask | None:
         """Return the mask that the options ask for, if any."""
@@ -157,7 +159,7 @@ def _grey(picture: imaging.Picture) -> Image:
 class Kspace(base.Degradation[SamplingOptions]):
     """Sample the k-space of grey images, as an MRI scanner does: IMG.png becomes IMG_kspace.npy beside it.
 
-    Complex, zero where it is not sampled by --mask or --simulate, zero frequency in the middle.
+    The output is complex, with zero frequency in the middle, and zero where --mask or --simulate takes no sample.
     """
 
     name = "kspace"
@@ -278,17 +280,27 @@ class CsMriBenchmarkOptions:
         list[str] | None,
         Option("The part of k-space to keep: radial, cartesian or random, and the share; repeatable.", "PATTERN:SHARE"),
     ] = None
-    mask: Annotated[list[Path] | None, Option("A mask to keep k-space by, .npy or picture; repeatable.", "FILE")] = None
+    mask: Annotated[
+        list[Path] | None, Option("A mask of the part to keep, an .npy file or a picture; repeatable.", "FILE")
+    ] = None
     centred: Annotated[
         bool | None,
-        Option("Where the masks have zero frequency (default: a guess).", flags=("--centred/--not-centred",)),
+        Option(
+            "Whether the masks have zero frequency in the middle (default: a guess).",
+            flags=("--centred/--not-centred",),
+        ),
     ] = None
-    noise: Annotated[float, Option("Of k-space, on the image's scale 0..255.", "NUMBER", low=0, high=255)] = 0.0
-    iterations: Annotated[int | None, Option("How often denoisers denoise (default: 12).", "N", low=1)] = None
+    noise: Annotated[
+        float,
+        Option(
+            "Standard deviation of the noise in k-space, on the scale 0..255 of the image.", "NUMBER", low=0, high=255
+        ),
+    ] = 0.0
+    iterations: Annotated[int | None, Option("Iterations with a denoiser (default: 12).", "N", low=1)] = None
 
 
 class CsMriBenchmark(base.Benchmark[KspaceMask]):
-    """Sample the k-space of clean grey images, reconstruct them by each method, compare: PSNR, SSIM and speed.
+    """Sample the k-space of clean grey images, reconstruct them with each method, and compare PSNR, SSIM and speed.
 
     A folder of .npy files instead of pictures has complex slices: float [slices, 2, H, W], the real and the imaginary
     part, or complex [slices, H, W]. The table goes to standard error.
@@ -301,7 +313,8 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
     takes_slices = True
     baselines = {
         "zero-filling": Baseline(
-            lambda self, observed, mask: self.solved(observed, mask, lambda physics, y: physics.A_adjoint(y))
+            lambda self, observed, mask: self.solved(observed, mask, lambda physics, y: physics.A_adjoint(y)),
+            note="zero-filling takes the rest of k-space for zero",
         ),
         "tv": Baseline(
             lambda self, observed, mask: self.solved(
@@ -315,6 +328,8 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
     def __init__(self, options: CsMriBenchmarkOptions) -> None:
         self.options, self.noise = options, options.noise / 255
         self._samplings = [parse_sampling(text, "--sampling") for text in options.sampling or []]
+        for path in options.mask or []:
+            planning.check_exists(path)
         if not self._samplings and not options.mask:
             raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
 
@@ -393,9 +408,9 @@ class CsMri(base.Task[SamplingOptions]):
     """Reconstruct magnetic resonance images from a part of their k-space (compressed sensing).
 
     SCAN.npy becomes SCAN_reconstructed.png beside it: magnitudes, 16 bits; -o names an .npy (complex) or .nii.gz file.
-    Inputs are .npy, .npz, fastMRI's .h5 and BART's .cfl, of one coil; every slice is done. Pictures are sampled first,
-    with --simulate or --mask, and reconstructed in their own format. --model takes a model trained for this task, a
-    denoiser of grey images, or tv, for total variation.
+    Inputs are .npy, .npz, fastMRI's .h5 and BART's .cfl, of one coil; every slice is reconstructed. Pictures are
+    sampled first, with --simulate or --mask, and reconstructed in their own format. --model takes a model trained for
+    this task, a denoiser of grey images, or tv, for total variation.
     """
 
     name = "cs-mri"

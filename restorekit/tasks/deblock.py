@@ -20,13 +20,13 @@ _TV_RATIO = 0.35
 class JpegOptions:
     """Options of `restorekit degrade jpeg`."""
 
-    quality_factor: Annotated[int, Option("libjpeg's quality: 10 is very bad.", "1..100", low=1, high=100)]
+    quality_factor: Annotated[int, Option("Quality factor of libjpeg; 10 is very bad.", "1..100", low=1, high=100)]
 
 
 class Jpeg(base.Degradation[JpegOptions]):
-    """Compress images as JPEG: IMG.png becomes IMG_jpeg.jpg beside it, of that very quality.
+    """Compress images as JPEG: IMG.png becomes IMG_jpeg.jpg beside it.
 
-    Under the name of another format, the pixels of that JPEG are written. Colour is stored at half the resolution.
+    Where -o names another format, the decoded pixels of that JPEG are written. Colour is stored at half the resolution.
     """
 
     name = "jpeg"
@@ -133,12 +133,12 @@ class DeblockBenchmarkOptions:
     """Options of `restorekit eval deblock`."""
 
     quality_factor: Annotated[
-        list[int], Option("JPEG quality to compress with; repeatable.", "1..100", low=1, high=100)
+        list[int], Option("Quality factor of the compression; repeatable.", "1..100", low=1, high=100)
     ]
 
 
 class DeblockBenchmark(base.Benchmark[int]):
-    """Compress clean images as JPEG, deblock them by each method, and compare luma: PSNR, SSIM and speed.
+    """Compress clean images as JPEG, deblock them with each method, and compare PSNR, SSIM and speed.
 
     Only luma is measured, as in the literature. The table goes to standard error.
     """
@@ -146,7 +146,10 @@ class DeblockBenchmark(base.Benchmark[int]):
     axis = "quality_factor"
     Options = DeblockBenchmarkOptions
     untouched = "jpeg"
-    baselines = {"jpeg": Baseline(lambda _, compressed, __: compressed), "tv": Baseline(_tv)}
+    baselines = {
+        "jpeg": Baseline(lambda _, compressed, __: compressed, note="jpeg is the untouched input"),
+        "tv": Baseline(_tv),
+    }
     protocol = (
         "Luma (ITU-R BT.601 over the full range, rounded to 8 bits; of grey images the image itself) is compressed as "
         "a grey JPEG by libjpeg and decoded; methods get the decoded luma."
@@ -200,8 +203,8 @@ class DeblockOptions:
     quality_factor: Annotated[
         int | None,
         Option(
-            "Quality factor of the compression (default: as each JPEG's own tables say). Name it for a file that was a "
-            "JPEG once, or was compressed twice.",
+            "Quality factor of the compression (default: read from the tables of each JPEG). Name it for a file that "
+            "once was a JPEG, or that was compressed twice.",
             "1..100",
             low=1,
             high=100,
@@ -231,6 +234,10 @@ class Deblock(base.Task[DeblockOptions]):
     degradations = (Jpeg,)
     benchmark = DeblockBenchmark
     training = {"jpeg": JpegSection}
+
+    @override
+    def images_of(self, card: zoo.ModelCard) -> str:
+        return "grey and colour"  # the planes of a colour picture go through one by one
 
     @override
     def prepare(self, options: DeblockOptions, run: Run) -> batch.Operation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from typing_extensions import override
@@ -23,16 +24,17 @@ _HALO_REACHES = 6
 """Windows of a large picture drop so many pixels, and so many times the reach of the kernel. Beyond, those of a
 photograph agreed with the whole to 0.05 / 255 for a Gaussian of sigma 2 and to 0.3 / 255 for a motion of 15 pixels."""
 _VALIDATION_SIGMA = 2.0
+_GREATEST_EXTENT = 1000
 _PATH_TURNS = 12
 """How often the path of a shaken camera changes its direction; it has as many points between turns."""
 
 KERNEL = Option(
-    "The image of a point: a Gaussian of so many pixels, a straight motion (degrees anticlockwise from the right), or "
-    "a grey picture or .npy array of odd sides, which is made to sum to 1.",
+    "The blur, as the image of a point: a Gaussian (SIGMA in pixels), a straight motion (LENGTH in pixels, ANGLE in "
+    "degrees anticlockwise from the right), or a grey picture or .npy array of odd sides, which is scaled to sum to 1.",
     "gaussian:SIGMA|motion:LENGTH,ANGLE|FILE",
 )
 NOISE = Option("Standard deviation of the noise on the scale 0..255; auto estimates it on each image.", "NUMBER|auto")
-SEED = Option("The same seed makes the same noise, for every image.", "N", low=0)
+SEED = Option("Seed of the noise; it makes the same noise on every image.", "N", low=0)
 _USABLE = "use gaussian:SIGMA, motion:LENGTH,ANGLE, or the path of a grey picture or a .npy file"
 
 
@@ -58,6 +60,9 @@ def check_kernel_name(text: str) -> list[float] | Path:
         values = []
     if len(values) != counts[kind] or not all(map(math.isfinite, values)):
         raise UsageError(f"--kernel {text}: {_USABLE}, as in gaussian:2 or motion:15,30")
+    if not 0 < values[0] <= _GREATEST_EXTENT:
+        extent = "SIGMA" if kind == "gaussian" else "LENGTH"
+        raise UsageError(f"--kernel {text}: {extent} is a number of pixels above 0, up to {_GREATEST_EXTENT}")
     return values
 
 
@@ -176,7 +181,7 @@ class BlurOptions:
     boundary: Annotated[
         str,
         Option(
-            "What lies beyond the edges: open, the mirror image; circular, the image again, as in the papers.",
+            "What lies beyond the edges: open, the mirror image; circular, the image itself, as in the papers.",
             "|".join(Boundary),
             choices=tuple(Boundary),
         ),
@@ -185,9 +190,9 @@ class BlurOptions:
 
 
 class Blur(base.Degradation[BlurOptions]):
-    """Blur images by a kernel, and add noise: IMG.png becomes IMG_blurred.png beside it.
+    """Blur images with a kernel, and add noise: IMG.png becomes IMG_blurred.png beside it.
 
-    Integer images are rounded and clipped to their depth; float images keep noise that leads outside [0, 1].
+    Integer images are rounded and clipped to their depth; float images keep values outside [0, 1].
     """
 
     name = "blur"
@@ -370,7 +375,7 @@ def _by_plane(restore: Any, observed: Image) -> NDArray[Any]:
 
 
 class DeblurBenchmark(base.Benchmark[float]):
-    """Blur clean images circularly, add noise, deblur them by each method, and compare: PSNR, SSIM and speed.
+    """Blur clean images circularly, add noise, deblur them with each method, and compare PSNR, SSIM and speed.
 
     The table goes to standard error.
     """
@@ -380,7 +385,7 @@ class DeblurBenchmark(base.Benchmark[float]):
     untouched = "blurred"
     seeded = True
     baselines = {
-        "blurred": Baseline(lambda _, observed, __: observed),
+        "blurred": Baseline(lambda _, observed, __: observed, note="blurred is the untouched input"),
         "wiener": Baseline(_wiener),
         "tv": Baseline(_tv),
         "richardson-lucy": Baseline(_richardson_lucy),
@@ -390,7 +395,17 @@ class DeblurBenchmark(base.Benchmark[float]):
     def __init__(self, options: DeblurBenchmarkOptions) -> None:
         noises = options.noise or ["2.55"]
         self.conditions = tuple(base.parse_simulated_sigma(noise, "noise", zero=True) for noise in noises)
-        self.kernel_name, self.kernel = options.kernel, read_kernel(options.kernel)
+        self.kernel_name = options.kernel
+        check_kernel_name(options.kernel)
+
+    @cached_property
+    def kernel(self) -> torch.Tensor:
+        """The kernel, [kh, kw]. Raises UsageError, ImageError: see `read_kernel`."""
+        return read_kernel(self.kernel_name)
+
+    @override
+    def prepare(self, seed: int, *, slices: bool) -> None:
+        _ = self.kernel
 
     @property
     @override
@@ -458,7 +473,7 @@ class DeblurOptions:
 
 
 class Deblur(base.Task[DeblurOptions]):
-    """Sharpen images whose blur is known, by a model trained for it or with a denoiser as the judge of what is likely.
+    """Sharpen images whose blur is known, with a model trained for it or with a denoiser as the prior.
 
     IMG.png becomes IMG_deblurred.png beside it, a folder becomes FOLDER_deblurred/ with the same tree in it.
     """

@@ -53,9 +53,9 @@ class MosaicOptions:
 
 
 class Mosaic(base.Degradation[MosaicOptions]):
-    """Keep one colour a pixel, as a Bayer sensor does: IMG.png becomes IMG_mosaic.png, a grey image, beside it.
+    """Keep one colour per pixel, as a Bayer sensor does: IMG.png becomes IMG_mosaic.png, a grey image, beside it.
 
-    Unless an output is named, JPEG and WebP images become PNG mosaics, which they would not survive themselves.
+    JPEG and WebP images become PNG files, as lossy compression would spoil a mosaic; -o names another format.
     """
 
     name = "mosaic"
@@ -156,7 +156,7 @@ class DemosaicBenchmarkOptions:
 
 
 class DemosaicBenchmark(base.Benchmark[BayerPattern]):
-    """Keep one colour a pixel of clean images, restore the others by each method, and compare: PSNR, SSIM and speed.
+    """Keep one colour per pixel of clean images, restore the others with each method, and compare PSNR, SSIM and speed.
 
     No border is cropped. Grey images are left out. The table goes to standard error.
     """
@@ -204,7 +204,7 @@ class DemosaicOptions:
     pattern: Annotated[
         str | None,
         Option(
-            "Colours of the mosaic's first 2x2 pixels, row by row; RAW files tell it themselves.",
+            "Colours of the first 2x2 pixels, row by row; RAW files say it themselves.",
             _METAVAR,
             choices=_PATTERNS,
         ),
@@ -212,10 +212,11 @@ class DemosaicOptions:
 
 
 class Demosaic(base.Task[DemosaicOptions]):
-    """Make colour images of mosaics: one-channel images of any depth, or RAW files of cameras.
+    """Make colour images from mosaics: one-channel images of any depth, or RAW files of cameras.
 
-    IMG.png becomes IMG_demosaiced.png beside it, a RAW file a TIFF file of 16 bits in sRGB colours. Without --model it
-    is the model that measures best; with --explain the best one that has atoms to show. RAW files need the extra `raw`.
+    IMG.png becomes IMG_demosaiced.png beside it; a RAW file becomes a TIFF file of 16 bits in sRGB. Without --model,
+    the model that measures best is used; with --explain, the best one that has atoms to show. RAW files need the extra
+    `raw`.
     """
 
     name = "demosaic"

@@ -10,7 +10,7 @@ from restorekit.tasks.prelude import *
 
 SMALLEST_SIGMA = 0.1 / 255
 """The sigma that a picture without any noise is denoised with."""
-SEED = Option("The same seed makes the same noise, for every image.", "N", low=0)
+SEED = Option("Seed of the noise; it makes the same noise on every image.", "N", low=0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class DenoiseBenchmarkOptions:
 
 
 class DenoiseBenchmark(base.Benchmark[float]):
-    """Add seeded noise to clean images, remove it by each method, and compare: PSNR, SSIM and speed.
+    """Add seeded noise to clean images, remove it with each method, and compare PSNR, SSIM and speed.
 
     The noise is neither clipped nor rounded, as in the literature. The table goes to standard error.
     """
@@ -127,10 +127,10 @@ class DenoiseBenchmark(base.Benchmark[float]):
     untouched = "noisy"
     seeded = True
     baselines = {
-        "noisy": Baseline(lambda _, noisy, __: noisy),
+        "noisy": Baseline(lambda _, noisy, __: noisy, note="noisy is the untouched input"),
         "tv": Baseline(_tv),
         "nlm": Baseline(_nlm),
-        "bm3d": Baseline(_bm3d, "bm3d", "the licence of BM3D allows non-commercial use only"),
+        "bm3d": Baseline(_bm3d, "bm3d", "The licence of bm3d allows non-commercial use only"),
     }
     protocol = "Seeded Gaussian noise, its sigma on the scale 0..255, is added in float32, neither clipped nor rounded."
 
@@ -186,8 +186,8 @@ class Denoise(base.Task[DenoiseOptions]):
     """Remove Gaussian noise from images.
 
     IMG.png becomes IMG_denoised.png beside it, a folder becomes FOLDER_denoised/ with the same tree in it. Without
-    --model each image gets the model that measures best on its colours and noise level; with --explain the best one
-    that has atoms to show.
+    --model, each image gets the model that measures best, in grey or in colour, at its noise level; with --explain, the
+    best one that has atoms to show.
     """
 
     name = "denoise"

@@ -25,7 +25,7 @@ __all__ = [
     "RunReport", "RunSettings", "Sequence", "Units", "UnreadableImageError", "UnsupportedImageError", "UsageError",
     "admm", "arrays", "base", "batch", "batch_files", "bayer", "blur", "colours", "dataclass", "decimation",
     "differentiation", "dihedral", "fourier", "imaging", "jpeg", "kspace_networks", "mri", "mri_files", "networks",
-    "noise_model", "np", "patches", "physics_base", "plug_and_play", "replace", "runner", "selection",
+    "noise_model", "np", "patches", "physics_base", "planning", "plug_and_play", "replace", "runner", "selection",
     "split_bregman", "torch", "windowing", "zoo",
 ]  # fmt: skip
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from restorekit import models as networks
     from restorekit import zoo
     from restorekit.batch import files as batch_files
+    from restorekit.batch import plan as planning
     from restorekit.batch import run as batch
     from restorekit.image import mri as mri_files
     from restorekit.inference import mri, plug_and_play, runner
@@ -75,6 +76,7 @@ else:
         "networks": "models",
         "batch_files": "batch.files",
         "batch": "batch.run",
+        "planning": "batch.plan",
         "mri_files": "image.mri",
         "mri": "inference.mri",
         "plug_and_play": "inference.plug_and_play",

@@ -164,11 +164,11 @@ def _with_pixels(picture: imaging.Picture, pixels: Image) -> imaging.Picture:
 class DownsampleOptions:
     """Options of `restorekit degrade downsample`."""
 
-    scale: Annotated[int, Option("How many times less high and wide.", "2|3|4", low=2, high=4)]
+    scale: Annotated[int, Option("How many times smaller in height and width.", "2|3|4", low=2, high=4)]
 
 
 class Downsample(base.Degradation[DownsampleOptions]):
-    """Make images small by bicubic interpolation without antialiasing: IMG.png becomes IMG_small.png beside it.
+    """Shrink images by bicubic interpolation without antialiasing: IMG.png becomes IMG_small.png beside it.
 
     Sides are cut to multiples of the scale at the bottom and right.
     """
@@ -252,18 +252,20 @@ def _bicubic(_: object, observed: Image, scale: int) -> Image:
 class SuperresBenchmarkOptions:
     """Options of `restorekit eval superres`."""
 
-    scale: Annotated[list[int], Option("How many times smaller; repeatable.", "2|3|4", low=2, high=4)]
+    scale: Annotated[
+        list[int], Option("How many times smaller in height and width; repeatable.", "2|3|4", low=2, high=4)
+    ]
 
 
 class SuperresBenchmark(base.Benchmark[int]):
-    """Make clean images small, enlarge them by each method, and compare: PSNR on all channels, SSIM and speed.
+    """Shrink clean images, enlarge them with each method, and compare PSNR on all channels, SSIM and speed.
 
     Sides are cut to multiples of 12. The table goes to standard error.
     """
 
     axis = "scale"
     Options = SuperresBenchmarkOptions
-    baselines = {"bicubic": Baseline(_bicubic)}
+    baselines = {"bicubic": Baseline(_bicubic, note="bicubic is bicubic interpolation")}
     protocol = (
         "Sides are cut to multiples of 12; low resolution is torch's interpolate(mode='bicubic', align_corners=False, "
         "antialias=False) in float32, neither clipped nor rounded."
@@ -319,16 +321,16 @@ def _conditioning(models: zoo.ModelSelection, scale: int) -> int | None:
 class SuperresOptions:
     """Options of `restorekit superres`."""
 
-    scale: Annotated[int, Option("How many times as high and wide.", "2|3|4", low=2, high=4)]
+    scale: Annotated[int, Option("How many times larger in height and width.", "2|3|4", low=2, high=4)]
     noise: Annotated[str, NOISE] = "0"
 
 
 class Superres(base.Task[SuperresOptions]):
-    """Enlarge images, by a model trained for it or with a denoiser as the judge of what is likely.
+    """Enlarge images, with a model trained for it or with a denoiser as the prior.
 
-    IMG.png becomes IMG_enlarged.png beside it, a folder becomes FOLDER_enlarged/ with the same tree in it. Shrunk again
-    by bicubic interpolation without antialiasing, the result is the image that was given. Without --model it is the one
-    that measures best at the scale, or a denoiser if --iterations or noise above 1 is named.
+    IMG.png becomes IMG_enlarged.png beside it, a folder becomes FOLDER_enlarged/ with the same tree in it. The result
+    shrinks to the input again by bicubic interpolation without antialiasing. Without --model, the model that measures
+    best at the scale is used, or a denoiser where --iterations is given or --noise is above 1.
     """
 
     name = "superres"

@@ -121,7 +121,7 @@ class ModelSelection:
             return self._load(self._default_name(channels, conditioning))
         card = self.named.card
         # A default model for both kinds of pictures takes both, also where it is named.
-        both = {self._general[channels], *self._specialists.get(channels, {})}
+        both = {self._general[channels], *self.defaults.specialists.get(channels, ())}
         if card.channels != channels and card.name not in both:
             raise ModelMismatchError(
                 f"a {CHANNELS[channels]} picture, but {card.name} is a model for {CHANNELS[card.channels]} ones; "

@@ -35,7 +35,7 @@ def write_tiny_model(path, name="tiny", channels=1, *, masked=False, **changes):
     return _write_model(path, network, name, channels, **changes)
 
 
-def write_tiny_solver(path, name, task, level_range):
+def write_tiny_solver(path, name, task, conditioning_range):
     """An unrolled ADMM around a tiny colour denoiser."""
     torch.manual_seed(0)
     settings = SparseCodingSettings(3, patch_size=3, atoms=4, steps=1, knots=(0.0, 0.1), scales=1)
@@ -44,12 +44,14 @@ def write_tiny_solver(path, name, task, level_range):
     inner = {"architecture": architecture, "settings": denoiser}
     network = build("unrolled-admm", {**schedule, "dual": True, "denoiser": inner})
     network.denoiser.initialise(torch.randn(27, 4))
-    return _write_model(path, network, name, 3, task=task, level_range=level_range)
+    return _write_model(path, network, name, 3, task=task, conditioning_range=conditioning_range)
 
 
-def write_tiny_enlarger(path, name, level_range=(2.0, 4.0), blocks=2):
+def write_tiny_enlarger(path, name, conditioning_range=(2.0, 4.0), blocks=2):
     """A tiny colour network that enlarges."""
-    return _write_model(path, tiny_enlarger(blocks=blocks), name, 3, task="superres", level_range=level_range)
+    return _write_model(
+        path, tiny_enlarger(blocks=blocks), name, 3, task="superres", conditioning_range=conditioning_range
+    )
 
 
 def _write_model(path, network, name, channels, **changes):
@@ -60,7 +62,7 @@ def _write_model(path, network, name, channels, **changes):
         "settings": settings,
         "task": "denoise",
         "channels": channels,
-        "level_range": (0.0, 75.0),
+        "conditioning_range": (0.0, 75.0),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "description": "A tiny model",
         "recipe": "tiny",

@@ -9,8 +9,8 @@ import pytest
 from cli_runs import REPOSITORY, Result, write_tiny_enlarger, write_tiny_model, write_tiny_solver
 from typer.testing import CliRunner
 
-from restorekit.cli.app import app
-from restorekit.zoo import selection as catalogue
+from restorekit.cli.app import make_app
+from restorekit.zoo import selection
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +27,13 @@ def weights_folder(tmp_path_factory):
 def surroundings(tmp_path, monkeypatch, weights_folder):
     """Run in an empty folder, with tiny models in place of the shipped ones."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalogue, "weights_folder", lambda: weights_folder)
+    monkeypatch.setattr(selection, "weights_folder", lambda: weights_folder)
 
 
 @pytest.fixture
 def run():
-    """Run the command line in this process."""
+    """Run the command line in this process: `run(*arguments, stdin=b"")`."""
+    app = make_app()
 
     def run_in_process(*arguments, stdin=b""):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
@@ -60,8 +61,12 @@ def start():
     def start_process(*arguments, **options):
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         # What runs the tests in the background may have told them to ignore SIGINT, and children inherit that.
+        environment = {
+            **os.environ,
+            **options.pop("env", {}),
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
+        }
         settings = {**pipes, "preexec_fn": _heed_sigint, **options}
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
         command = [sys.executable, "-m", "restorekit", *map(os.fspath, arguments)]
         process = subprocess.Popen(command, env=environment, **settings)
         processes.append(process)

@@ -10,10 +10,9 @@ import pytest
 from cli_runs import write_image, write_tiny_model
 from PIL import Image
 
-from restorekit.models import settings_json
-from restorekit.models.kspace import CsTv, KspaceSettings
+from restorekit.models import build
 from restorekit.numerics.metrics import psnr
-from restorekit.restore import scans
+from restorekit.tasks import cs_mri
 from restorekit.zoo import save_weights
 from tests.cards import bare_card
 
@@ -94,7 +93,7 @@ def test_every_slice_is_done(run, model):
 def test_slices_too_many_for_a_picture_are_refused_before_the_work(run, model, monkeypatch):
     np.save("k.npy", np.stack([k_space_of(smooth())] * 2))
     np.save("mask.npy", mask())
-    monkeypatch.setattr(scans.ReconstructFile, "reconstruct", lambda *_: pytest.fail("the work has begun"))
+    monkeypatch.setattr(cs_mri, "_reconstruct", lambda *_: pytest.fail("the work has begun"))
     result = run("cs-mri", "k.npy", "--mask", "mask.npy", "--model", model, "-o", "x.png")
     assert (result.code, len(result.errors)) == (1, 1)
     assert "a .png holds one slice, not 2; write .npy or .nii.gz" in result.errors[0]
@@ -289,9 +288,9 @@ def test_evaluation(run, model):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    network = CsTv(KspaceSettings(2, 3, (0.01, 0.03)))
-    architecture, settings = settings_json(network)
-    card = replace(bare_card("trained", "cs-mri", 2, (10, 50)), architecture=architecture, settings=settings)
+    settings = {"channels": 2, "steps": 3, "knots": [0.01, 0.03]}
+    network = build("cs-tv", settings)
+    card = replace(bare_card("trained", "cs-mri", 2, (10, 50)), architecture="cs-tv", settings=settings)
     path = tmp_path_factory.mktemp("models") / "trained.safetensors"
     save_weights(path, network.state_dict(), card)
     return path

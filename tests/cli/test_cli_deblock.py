@@ -12,21 +12,21 @@ from skimage import data
 
 from restorekit.image import read_picture
 from restorekit.physics.jpeg import quality_of
-from restorekit.zoo import selection as catalogue
+from restorekit.zoo import selection
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     name = "deblock-gray-unet"
-    write_tiny_model(folder / f"{name}.safetensors", name, task="deblock", level_range=(5.0, 95.0), measured=())
+    write_tiny_model(folder / f"{name}.safetensors", name, task="deblock", conditioning_range=(5.0, 95.0), measured=())
     write_tiny_model(folder / "denoise-gray-groupsc.safetensors", "denoise-gray-groupsc")
     return folder
 
 
 @pytest.fixture(autouse=True)
 def shipped(surroundings, monkeypatch, models):
-    monkeypatch.setattr(catalogue, "weights_folder", lambda: models)
+    monkeypatch.setattr(selection, "weights_folder", lambda: models)
 
 
 def photo(name="photo.jpg", *, grey=False, quality=10, **options):

@@ -12,7 +12,7 @@ from skimage import data
 
 from restorekit.image import Metadata, Picture, read_picture, write_picture
 from restorekit.zoo import LoadedModel
-from restorekit.zoo import selection as choice
+from restorekit.zoo import selection
 from tests.mosaic_network import CARD, Interpolator
 from tests.raw_files import bayer_dng
 
@@ -23,8 +23,8 @@ MOSAIC = np.random.default_rng(0).integers(600, 14000, (42, 62)).astype(np.uint1
 @pytest.fixture(autouse=True)
 def model(monkeypatch):
     """The default model interpolates."""
-    monkeypatch.setattr(choice, "find", lambda name, offline: name)
-    monkeypatch.setattr(choice, "load_model", lambda name: LoadedModel(CARD, Interpolator(), Path(name)))
+    monkeypatch.setattr(selection, "find", lambda name, offline: name)
+    monkeypatch.setattr(selection, "load_model", lambda name: LoadedModel(CARD, Interpolator(), Path(name)))
 
 
 def save(name, pixels, alpha=None):

@@ -1,4 +1,4 @@
-"""`restorekit denoise` on real files."""
+"""`restorekit denoise` and `restorekit degrade noise` on real files."""
 
 import json
 import os
@@ -79,20 +79,23 @@ def test_sigma_auto_is_said(run):
 
 
 def test_sigma_auto_is_clipped_to_the_model_s_range(run):
-    write_tiny_model(Path("narrow.safetensors"), "narrow", level_range=(10.0, 12.0))
+    write_tiny_model(Path("narrow.safetensors"), "narrow", conditioning_range=(10.0, 12.0))
     write_image("img.png", shape=(64, 64))
     result = run("denoise", "img.png", "--sigma", "auto", "--model", "narrow.safetensors", "--json")
     assert json.loads(result.stdout)["sigma"] == 12
     assert "taken as 12, the nearest that narrow was made for" in result.stderr
 
 
-@pytest.mark.parametrize("sigma", ["0", "-1", "nan", "1e6", "inf", "strong", "75.01", ""])
-def test_a_sigma_out_of_range_is_refused(run, sigma):
+@pytest.mark.parametrize(
+    ("sigma", "limit"),
+    [("1e6", " up to 75"), ("75.01", " up to 75"), *((text, "") for text in ("0", "-1", "nan", "inf", "strong", ""))],
+)
+def test_a_sigma_out_of_range_is_refused(run, sigma, limit):
     write_image("img.png")
     result = run("denoise", "img.png", "--sigma", sigma)
     assert result.code == 2
     assert len(result.stderr.splitlines()) == 1
-    assert "use a number above 0 up to 75 (on the scale 0..255), or auto" in result.stderr
+    assert f"use a number above 0{limit} (on the scale 0..255), or auto" in result.stderr
     assert not Path("img_denoised.png").exists()
 
 
@@ -230,7 +233,7 @@ def test_verbose_shows_where_an_unexpected_error_arose(run, monkeypatch):
         raise KeyError("a bug")
 
     write_image("a.png")
-    monkeypatch.setattr("restorekit.restore.denoise.restore_array", broken)
+    monkeypatch.setattr("restorekit.inference.runner.restore_array", broken)
     result = run("denoise", "a.png", "--sigma", "25")
     assert (result.code, len(result.stderr.splitlines())) == (1, 1)
     assert "unexpected KeyError" in result.stderr
@@ -275,3 +278,42 @@ def test_alpha_orientation_and_metadata(run):
     assert after.metadata.exif == before.metadata.exif
     assert run("denoise", "img.png", "--sigma", "25", "--overwrite", "--strip-metadata").code == 0
     assert not read_picture(Path("img_denoised.png")).metadata.exif
+
+
+def test_added_noise_has_the_sigma_that_was_named_and_goes_by_the_seed(run):
+    tifffile.imwrite("img.tif", np.full((100, 100), 2**15, np.uint16))
+    for output, seed in (("a.tif", "1"), ("b.tif", "1"), ("c.tif", "2")):
+        assert run("degrade", "noise", "img.tif", "--sigma", "25", "--seed", seed, "-o", output).code == 0
+    a, b, c = (read_picture(Path(name)).pixels for name in ("a.tif", "b.tif", "c.tif"))
+    assert a.dtype == np.uint16
+    assert a.std() / 65535 * 255 == pytest.approx(25, rel=0.03)
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_noise_is_rounded_and_clipped_in_integers_alone(run):
+    write_image("eight.png", shape=(20, 20, 3))
+    tifffile.imwrite("float.tif", np.zeros((50, 50), np.float32))
+    result = run("degrade", "noise", "eight.png", "float.tif", "--sigma", "25", "--json")
+    eight, floats = (json.loads(line) for line in result.stdout.splitlines())
+    assert result.code == 0
+    assert eight["notes"] == ["noise rounded and clipped to 8 bits"]
+    assert "eight.png: noise rounded and clipped to 8 bits" in result.stderr
+    assert floats["notes"] == []
+    assert floats["output"] == "float_noisy.tif"
+    pixels = read_picture(Path("float_noisy.tif")).pixels
+    assert pixels.dtype == np.float32
+    assert pixels.min() < -0.1
+
+
+@pytest.mark.parametrize("sigma", ["0", "-3", "nan", "auto", "256"])
+def test_a_sigma_that_cannot_be_added_is_refused(run, sigma):
+    write_image("img.png")
+    result = run("degrade", "noise", "img.png", "--sigma", sigma)
+    assert result.code == 2
+    assert result.errors == [f"restorekit: error: sigma {sigma} is not a noise level; use a number above 0 up to 255"]
+
+
+def test_noise_is_added_through_a_pipe(run):
+    result = run("degrade", "noise", "-", "--sigma", "5", stdin=write_image("img.png").read_bytes())
+    assert read_picture(result.stdout).pixels.shape == (12, 14)

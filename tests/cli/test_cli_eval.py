@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cli_runs import write_image
 
-from restorekit.cli import evaluation
-from restorekit.restore import denoise
+from restorekit.cli import output
+from restorekit.physics import noise
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_models_and_qualities_are_repeatable_and_json_goes_to_standard_output(ru
 def test_blind_methods_are_not_told_the_noise_level(run, monkeypatch):
     """What they take for the noise level is the estimate."""
     write_image("data/a.png", shape=(20, 24))
-    monkeypatch.setattr(denoise, "estimate_sigma", lambda noisy: 25 / 255)
+    monkeypatch.setattr(noise, "estimate_sigma", lambda noisy: 25 / 255)
     options = ("--data", "data", "--model", "denoise-gray-groupsc", "--sigma", "25", "--sigma", "5")
     told, blind = (
         json.loads(run("eval", "denoise", *options, "--json", "-", *more).stdout)["results"]
@@ -60,7 +60,7 @@ def test_blind_methods_are_not_told_the_noise_level(run, monkeypatch):
 
 
 def test_progress_is_told_without_a_terminal(run, data, monkeypatch):
-    monkeypatch.setattr(evaluation, "SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(output, "SECONDS_BETWEEN_LINES", 0)
     options = ("--data", data, "--sigma", "25", "--sigma", "50", "--quality", "fast")
     result = run("eval", "denoise", *options)
     assert result.stderr.splitlines()[:4] == [f"{n} of 4 runs, {'ab'[n > 2]}.png" for n in (1, 2, 3, 4)]
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_named(run, data):
     [
         (("--sigma", "0"), 2, "sigma 0 is not a noise level"),
         (("--sigma", "80"), 2, "sigma 80 is not a noise level that denoise-gray-groupsc was made for"),
-        (("--sigma", "25", "--sigma", "25"), 2, "levels to evaluate at must be different"),
+        (("--sigma", "25", "--sigma", "25"), 2, "must be different"),
         (("--sigma", "25", "--against", "median"), 2, "no baseline is named 'median'"),
         (("--sigma", "25", "--quality", "ultra"), 2, "use one of fast, balanced, best"),
         (

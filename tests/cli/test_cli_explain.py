@@ -12,7 +12,7 @@ from skimage import data
 
 from restorekit.image import read_picture
 from restorekit.types import BayerPattern
-from restorekit.zoo import selection as catalogue
+from restorekit.zoo import selection
 from tests.raw_files import bayer_dng
 
 PHOTO = data.astronaut()[80:121, 180:225]
@@ -22,11 +22,11 @@ PHOTO = data.astronaut()[80:121, 180:225]
 def other_tasks(surroundings, monkeypatch, tmp_path_factory):
     """Tiny models to demosaic and to deblock in place of the shipped ones."""
     folder = tmp_path_factory.mktemp("weights")
-    unmeasured = {"measured": (), "level_range": (0.0, 95.0)}
+    unmeasured = {"measured": (), "conditioning_range": (0.0, 95.0)}
     for name, channels in (("demosaic-color-groupsc", 3), ("deblock-gray-groupsc", 1)):
         task = name.split("-")[0]
         write_tiny_model(folder / f"{name}.safetensors", name, channels, masked=channels == 3, task=task, **unmeasured)
-    monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
+    monkeypatch.setattr(selection, "weights_folder", lambda: folder)
 
 
 def explain(run, *arguments):

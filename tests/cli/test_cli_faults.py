@@ -151,7 +151,7 @@ def test_a_fifo_and_a_symlink_loop_by_name(run):
     Path("loop.png").symlink_to("loop.png")
     result = run("denoise", "fifo.png", "loop.png", "missing.png", "--sigma", "25")
     assert result.code == 1
-    fifo, loop, missing = result.errors
+    missing, fifo, loop = result.errors
     assert "fifo.png: not a regular file; pipe it to standard input instead" in fifo
     assert "loop.png: cannot be read" in loop
     assert "missing.png: no such file" in missing

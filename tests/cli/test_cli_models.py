@@ -1,25 +1,55 @@
 """`restorekit models`: list, info, path, fetch, check."""
 
 import json
+import os
+import pty
+import re
 from pathlib import Path
 
 import pytest
-from cli_runs import write_tiny_model
+from cli_runs import REPOSITORY, finish, write_tiny_model
 
 from restorekit.zoo import CardFigure
-from restorekit.zoo import selection as catalogue
+from restorekit.zoo import selection
+
+
+def rows_of(result):
+    """The cells of a table, without its headline and its note."""
+    assert result.code == 0, result.stderr
+    return [re.split("  +", line.strip()) for line in result.stdout.decode().splitlines()[1:-1]]
 
 
 @pytest.mark.parametrize("command", [("models",), ("models", "list")])
-def test_list(run, command):
-    result = run(*command)
-    table = result.stdout.decode()
+def test_the_list_says_which_model_restores_which_picture(run, command):
+    assert rows_of(run(*command)) == [
+        ["denoise", "denoise-color-groupsc *", "colour, sigma 0 to 75 (of 255)"],
+        ["denoise", "denoise-gray-groupsc *", "grey, sigma 0 to 75 (of 255)"],
+        ["deblur", "deblur-color-unet *", "colour, noise 0 to 12 (of 255)"],
+        ["deblur", "denoise-gray-groupsc *", "grey, with a denoiser as the prior"],
+        ["superres", "superres-color-enlarger *", "grey and colour, scale 2 to 4"],
+    ]
+
+
+def test_the_list_of_the_shipped_models_fits_80_columns(run, monkeypatch):
+    monkeypatch.setattr(selection, "weights_folder", lambda: REPOSITORY / "weights")
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("models")
+    lines = result.stdout.decode().splitlines()
+    assert max(map(len, lines)) <= 80
+    shipped = {path.stem for path in (REPOSITORY / "weights").glob("*.safetensors")}
+    assert {row[1].removesuffix(" *") for row in rows_of(result)} == shipped
+    assert lines[-1].startswith("* the default")
+
+
+def test_the_list_fits_a_terminal_of_80_columns(start):
+    controller, terminal = pty.openpty()
+    result = finish(start("models", stdout=terminal, env={"COLUMNS": "80", "TERM": "dumb"}))
+    os.close(terminal)
     assert result.code == 0
-    assert "denoise-gray-groupsc" in table
-    assert "denoise-color-groupsc" in table
-    assert "sigma 0 to 75 (of 255)" in table
-    assert "BSD68, best: 28.57 at 25, 25.60 at 50" in table
-    assert "denoise, deblur" in table
+    text = os.read(controller, 65536).decode()
+    os.close(controller)
+    assert max(map(len, text.splitlines())) <= 80
+    assert len([line for line in text.splitlines() if line.startswith("denoise ")]) == 6
 
 
 def test_list_as_json(run, weights_folder):
@@ -33,8 +63,9 @@ def test_info(run):
     result = run("models", "info", "denoise-gray-groupsc")
     text = result.stdout.decode()
     assert result.code == 0
-    for part in ("A tiny model", "sparse-coding", "knots [0 0.1]", "BSD-3-Clause", "25, best: 28.57 dB, SSIM 0.8100"):
+    for part in ("A tiny model", "sparse-coding", "knots [0 0.1]", "BSD-3-Clause", "denoise, deblur"):
         assert part in text
+    assert "BSD68, best: sigma 25 28.57 dB, SSIM 0.8100; sigma 50 25.60 dB" in text
     document = json.loads(run("models", "info", "denoise-gray-groupsc", "--json").stdout)
     assert document["measured"][1] == {
         "dataset": "BSD68",
@@ -45,33 +76,32 @@ def test_info(run):
     }
 
 
-def test_levels_in_the_words_of_the_task(run):
+def test_ranges_and_figures_are_in_the_words_of_the_task(run):
     figures = {
         "deblock": CardFigure("classic5", 10.0, "best", 29.6),
         "demosaic": CardFigure("Kodak24", 0.0, "best", 42.9),
     }
-    write_tiny_model(Path("deblock.safetensors"), task="deblock", level_range=(5, 95), measured=(figures["deblock"],))
-    write_tiny_model(Path("demosaic.safetensors"), task="demosaic", level_range=(0, 0), measured=(figures["demosaic"],))
+    for task, conditioning_range in (("deblock", (5, 95)), ("demosaic", (0, 0))):
+        path = Path(f"{task}.safetensors")
+        write_tiny_model(path, task=task, conditioning_range=conditioning_range, measured=(figures[task],))
     deblock = run("models", "info", "deblock.safetensors").stdout.decode()
     assert "quality factor 5 to 95" in deblock
-    assert "classic5, quality factor 10, best: 29.60 dB" in deblock
+    assert "classic5, best: quality factor 10 29.60 dB" in deblock
     demosaic = run("models", "info", "demosaic.safetensors").stdout.decode()
     assert "Kodak24, best: 42.90 dB" in demosaic
-    assert "levels" not in demosaic
-    write_tiny_model(Path("deblur.safetensors"), task="deblur", level_range=(0.5, 12))
+    assert "range" not in demosaic
+    write_tiny_model(Path("deblur.safetensors"), task="deblur", conditioning_range=(0.5, 12))
     assert "noise 0.5 to 12 (of 255)" in run("models", "info", "deblur.safetensors").stdout.decode()
 
 
 def test_the_list_has_models_of_every_task(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "weights_folder", lambda: tmp_path)
-    measured = (CardFigure("classic5", 10.0, "best", 29.6), CardFigure("classic5", 20.0, "best", 31.8))
-    write_tiny_model(tmp_path / "a.safetensors", "a", task="deblock", level_range=(5, 95), measured=measured)
-    measured = (CardFigure("Kodak24", 0.0, "best", 42.9),)
-    write_tiny_model(tmp_path / "b.safetensors", "b", 3, task="demosaic", level_range=(0, 0), measured=measured)
-    table = run("models").stdout.decode()
-    assert "quality factor 5 to 95" in table
-    assert "classic5, best: 29.60 at 10, 31.80 at 20" in table
-    assert "Kodak24, best: 42.90 " in table
+    monkeypatch.setattr(selection, "weights_folder", lambda: tmp_path)
+    write_tiny_model(tmp_path / "a.safetensors", "a", task="deblock", conditioning_range=(5, 95))
+    write_tiny_model(tmp_path / "b.safetensors", "b", 3, task="demosaic", conditioning_range=(0, 0))
+    assert rows_of(run("models")) == [
+        ["demosaic", "b", "colour"],
+        ["deblock", "a", "grey and colour, quality factor 5 to 95"],
+    ]
 
 
 def test_path(run, weights_folder):

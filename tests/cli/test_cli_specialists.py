@@ -1,4 +1,4 @@
-"""Models that are better at some noise levels, which stand in for the default ones there."""
+"""Specialists: models that are better at some noise levels or scales, and are used there by default."""
 
 import json
 import shutil
@@ -11,27 +11,27 @@ import tifffile
 from cli_runs import write_image, write_tiny_enlarger
 
 import restorekit
+from restorekit.tasks.denoise import Denoise
 from restorekit.zoo import load_weights, save_weights
-from restorekit.zoo import selection as catalogue
+from restorekit.zoo import selection
 
 ENLARGER = "superres-color-enlarger"
 
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch, weights_folder):
-    """The folder of the installed models: the tiny ones, in grey one for levels up to 10 and one up to 50, and one to
-    enlarge by 4.
-    """
+    """The folder of installed models: the tiny ones, grey ones for noise up to 10 and up to 50, and one for scale 4."""
     folder = tmp_path / "installed"
     shutil.copytree(weights_folder, folder)
     for name, level in (("denoise-gray-faint", 10), ("denoise-gray-unet", 50)):
         card, tensors = load_weights(folder / "denoise-gray-groupsc.safetensors")
-        card = replace(card, name=name, level_range=(0, level))
+        card = replace(card, name=name, conditioning_range=(0, level))
         others = {key: (1 + 0.01 * level) * tensor for key, tensor in tensors.items()}
         save_weights(folder / f"{card.name}.safetensors", others, card)
     write_tiny_enlarger(folder / f"{ENLARGER}-4.safetensors", f"{ENLARGER}-4", (4.0, 4.0), blocks=1)
-    monkeypatch.setattr(catalogue, "weights_folder", lambda: folder)
-    monkeypatch.setitem(catalogue._SPECIALISTS, ("denoise", 1), ("denoise-gray-faint", "denoise-gray-unet"))
+    monkeypatch.setattr(selection, "weights_folder", lambda: folder)
+    specialists = {**Denoise.models.specialists, 1: ("denoise-gray-faint", "denoise-gray-unet")}
+    monkeypatch.setattr(Denoise, "models", replace(Denoise.models, specialists=specialists))
     return folder
 
 
