@@ -262,7 +262,7 @@ class Benchmark(ABC, Generic[C]):
 
     axis: ClassVar[str]
     Options: ClassVar[type[Any]]
-    baselines: ClassVar[Mapping[str, Baseline]]
+    baselines: ClassVar[Mapping[str, Baseline]] = {}
     untouched: ClassVar[str | None] = None
     seeded: ClassVar[bool] = False
     takes_slices: ClassVar[bool] = False

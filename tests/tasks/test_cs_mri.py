@@ -13,7 +13,8 @@ from restorekit.models import build
 from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
-from restorekit.tasks.cs_mri import TV, MriModels, SamplingOptions, parse_sampling, tv_reconstruction
+from restorekit.inference.mri import tv_reconstruction
+from restorekit.tasks.cs_mri import TV, MriModels, SamplingOptions, parse_sampling
 from restorekit.types import RunSettings, SamplingPattern
 from restorekit.zoo import LoadedModel
 from tests.cards import bare_card

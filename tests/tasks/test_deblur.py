@@ -22,7 +22,7 @@ from restorekit.physics.blur import (
 )
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run, check_noise, noise_of
-from restorekit.tasks.deblur import DeblurOptions, Deblurring, greatest_noise
+from restorekit.tasks.deblur import DeblurOptions, Deblurring
 from restorekit.types import Boundary, Quality, RunSettings
 from restorekit.zoo import load_model
 from tests.trained import trained_solver, waves
@@ -93,7 +93,7 @@ def test_kernels():
 
 
 def test_noise_is_named_or_estimated():
-    greatest = greatest_noise(MODEL.card)
+    greatest = get_task("deblur").greatest_noise(MODEL.card)
     assert noise_of(np.zeros((9, 9), np.float32), 0.1, greatest) == (0.1, ())
     noisy = np.random.default_rng(0).normal(0.5, 0.1, (64, 64)).astype(np.float32)
     noise, notes = noise_of(noisy, None, greatest)
@@ -133,11 +133,11 @@ def test_the_number_of_iterations_is_that_of_training():
 def test_noise_beyond_a_model_is_refused():
     trained = trained_solver("deblur")
     with pytest.raises(UsageError, match=r"from 0 to 12 .* or name a denoiser"):
-        check_noise(13 / 255, run(trained).models.cards(), greatest_noise)
+        check_noise(13 / 255, run(trained).models.cards(), get_task("deblur").greatest_noise)
     with pytest.raises(UsageError, match=r"from 0 to 12 .* or name a denoiser"):
         get_task("deblur").prepare(DeblurOptions("gaussian:0.8", "13"), run(trained))
     with pytest.raises(UsageError, match="from 0 to 75"):
-        check_noise(76 / 255, run(MODEL).models.cards(), greatest_noise)
+        check_noise(76 / 255, run(MODEL).models.cards(), get_task("deblur").greatest_noise)
 
 
 def test_models_of_another_task_are_refused():

@@ -13,7 +13,7 @@ from restorekit.numerics.metrics import psnr
 from restorekit.physics.decimation import bicubic_error, enlarge_bicubic, shrink_bicubic
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
-from restorekit.tasks.superres import Enlarging, SuperresBenchmark, SuperresBenchmarkOptions, greatest_noise
+from restorekit.tasks.superres import Enlarging, SuperresBenchmark, SuperresBenchmarkOptions
 from restorekit.types import Quality, RunSettings
 from restorekit.zoo import LoadedModel, load_model
 from tests.cards import bare_card
@@ -94,8 +94,8 @@ def test_at_best_an_enlarger_looks_at_all_dihedral_views_of_a_picture():
 
 
 def test_models_that_enlarge_were_trained_with_next_to_no_noise():
-    assert greatest_noise(trained_solver("superres").card) == pytest.approx(1)
-    assert greatest_noise(DENOISER.card) == 75
+    assert get_task("superres").greatest_noise(trained_solver("superres").card) == pytest.approx(1)
+    assert get_task("superres").greatest_noise(DENOISER.card) == 75
 
 
 def test_a_scale_that_a_model_was_not_made_for_is_refused():
