@@ -18,8 +18,8 @@ from types import MappingProxyType
 
 import torch
 
+from restorekit.tasks.denoise import NoiseSection
 from restorekit.train import Recipe, load_recipe
-from restorekit.train.degradation import FULL_SCALE, NoiseSettings
 from tests.benchmarks.conditions import SPARSE_CODING
 from tests.benchmarks.runs import print_rows, shortened, train, write_rows
 
@@ -35,16 +35,16 @@ class Variant:
 PLAIN: Mapping[str, object] = {"feedback": False, "gains": False}
 
 VARIANTS: Mapping[str, Variant] = {
-    "SC": Variant({**PLAIN, "prior": "sparse", "refresh": [], "peers": 0}),
+    "SC": Variant({**PLAIN, "prior": "sparse", "refresh": [], "neighbours": 0}),
     "GroupSC, no update": Variant({**PLAIN, "refresh": [3]}),
     "GroupSC": Variant(PLAIN),
     "CSR": Variant({**PLAIN, "prior": "centralised"}),
     "GroupSC + Var": Variant({"gains": False}),
     "GroupSC + Var, gains": Variant({}),
-    "GroupSC + Var, one knot": Variant({"gains": False, "knots": [25 / FULL_SCALE]}),
+    "GroupSC + Var, one knot": Variant({"gains": False, "knots": [25 / 255]}),
     **{f"GroupSC + Var, sigma {sigma} alone": Variant({"gains": False}, sigma) for sigma in (5, 15, 25, 50)},
-    "SC + Var": Variant({"prior": "sparse", "peers": 0, "gains": False}),
-    "SC, gains": Variant({"prior": "sparse", "refresh": [], "peers": 0, "feedback": False}),
+    "SC + Var": Variant({"prior": "sparse", "neighbours": 0, "gains": False}),
+    "SC, gains": Variant({"prior": "sparse", "refresh": [], "neighbours": 0, "feedback": False}),
 }
 """Without update, similar patches are compared once; with one knot thresholds are in proportion to sigma, and all else
 is the same at each.
@@ -57,7 +57,7 @@ def variant_of(recipe: Recipe, name: str, steps: int) -> Recipe:
     settings = {**recipe.settings, **variant.settings}
     start = SPARSE_CODING[1 if settings["channels"] == 1 else 3]
     noise = recipe.degradation
-    if variant.sigma is not None and isinstance(noise, NoiseSettings):
+    if variant.sigma is not None and isinstance(noise, NoiseSection):
         noise = replace(noise, low=variant.sigma, high=variant.sigma, validation=(variant.sigma,))
     changed = replace(recipe, settings=MappingProxyType(settings), warm_start=start, degradation=noise)
     return shortened(changed, steps)

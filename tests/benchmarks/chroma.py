@@ -18,12 +18,11 @@ import numpy as np
 import torch
 
 from restorekit.image import Metadata, Picture, encode_picture, read_picture
-from restorekit.inference.runner import RunSettings
 from restorekit.numerics.metrics import psnr
 from restorekit.physics.jpeg import rgb_to_ycbcr, shrink
-from restorekit.restore.deblock import TASK, Deblock
-from restorekit.types import Quality
-from restorekit.zoo.selection import ModelSelection
+from restorekit.tasks.base import Run
+from restorekit.tasks.deblock import Deblock, DeblockOptions
+from restorekit.types import Quality, RunSettings
 from tests.benchmarks.conditions import images_in, limit_threads
 
 QUALITY_FACTORS = (10, 20, 40, 80, 95, 98)
@@ -54,9 +53,10 @@ def main() -> None:
     arguments = parser.parse_args()
     limit_threads(arguments.threads)
     methods: dict[str, Callable[[Picture], Picture]] = {"as decoded": lambda picture: picture}
-    for choice in [ModelSelection(TASK, name) for name in arguments.model or [None]]:
-        deblock = Deblock(None, choice, RunSettings(arguments.quality, "cpu"))
-        methods[choice.name] = lambda picture, deblock=deblock: deblock(picture).picture
+    for name in arguments.model or [None]:
+        run = Run(Deblock().select(DeblockOptions(), name), RunSettings(arguments.quality, "cpu"))
+        deblock = Deblock().prepare(DeblockOptions(), run)
+        methods[run.models.name] = lambda picture, deblock=deblock: deblock(picture).picture
     pictures = [halved(read_picture(path)) for path in images_in(arguments.data)[:: arguments.every]]
     table: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     for quality in QUALITY_FACTORS:

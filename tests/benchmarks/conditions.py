@@ -1,23 +1,27 @@
-"""What benchmarks run under: so many threads, on so many images of a folder, with which models."""
+"""Conditions of benchmarks: so many threads, so many images of a folder, and which models, as methods to measure."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from restorekit.image import supported_suffixes
-from restorekit.inference.runner import RunSettings
-from restorekit.restore.denoise import TASK, DenoiseArray
-from restorekit.types import Quality
-from restorekit.zoo import LoadedModel, default_model, specialists
-from restorekit.zoo.selection import ModelSelection
+from restorekit.tasks import get_task
+from restorekit.tasks.base import Benchmark, Run
+from restorekit.types import Quality, RunSettings
+from restorekit.zoo import LoadedModel
 
+Image = npt.NDArray[np.float32]
+Method = Callable[[Image, Any], npt.NDArray[Any]]
 SPARSE_CODING = {1: "denoise-gray-sc", 3: "denoise-color-sc"}
 
 
@@ -56,12 +60,42 @@ def every_nth_image(folder: Path, step: int) -> Iterator[Path]:
 
 
 def models_to_compare(channels: int) -> tuple[str, ...]:
-    """The default model to denoise, the one of sparse coding alone, and those that are better at some levels."""
-    better = specialists(TASK).get(channels, {})
-    return tuple(dict.fromkeys((default_model(TASK, channels), SPARSE_CODING[channels], *better)))
+    """The default model to denoise, the one of sparse coding alone, and those that are better at some noise levels."""
+    models = get_task("denoise").models
+    specialists = models.specialists.get(channels, ())
+    return tuple(dict.fromkeys((models.general[channels], SPARSE_CODING[channels], *specialists)))
 
 
-def at_every_quality(model: LoadedModel) -> tuple[DenoiseArray, ...]:
-    """The model as methods to measure, the best quality first."""
-    choice = ModelSelection(TASK, model)
-    return tuple(DenoiseArray(choice, RunSettings(quality, "cpu")) for quality in reversed(Quality))
+def benchmark_of(task_name: str, **options: object) -> Benchmark[Any]:
+    """The benchmark of a task; options are those of `restorekit eval TASK`."""
+    task = get_task(task_name)
+    assert task.benchmark is not None
+    made = task.benchmark(task.benchmark.Options(**options))
+    made.task = task
+    return made
+
+
+def noise_of(sigma: float) -> Benchmark[float]:
+    """The benchmark of denoising at one noise level on the scale 0..255."""
+    return benchmark_of("denoise", sigma=[str(sigma)])
+
+
+class Ours:
+    """Models of a task as a method of its benchmark, on the CPU."""
+
+    def __init__(
+        self, benchmark: Benchmark[Any], model: LoadedModel | str | None, quality: Quality = Quality.BALANCED
+    ) -> None:
+        """`model` is a loaded one, or a name; None stands for the default models."""
+        self.benchmark, self.quality = benchmark, quality
+        self.run = Run(benchmark.task.select(None, model), RunSettings(quality, "cpu"))
+        self.name, self.series = benchmark.method_name(self.run), self.run.models.name
+
+    def __call__(self, observed: Image, condition: Any) -> Image:
+        """The estimate of a clean image."""
+        return self.benchmark.restore(observed, condition, self.run)
+
+
+def at_every_quality(benchmark: Benchmark[Any], model: LoadedModel | str | None) -> tuple[Ours, ...]:
+    """The models as methods to measure, the best quality first."""
+    return tuple(Ours(benchmark, model, quality) for quality in reversed(Quality))

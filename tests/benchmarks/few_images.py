@@ -21,12 +21,9 @@ from pathlib import Path
 import torch
 
 import restorekit
-from restorekit.evaluate import CropSettings, GaussianNoise, evaluate_methods
-from restorekit.inference.runner import RunSettings
-from restorekit.restore.denoise import TASK, DenoiseArray
+from restorekit.evaluate import CropSettings, evaluate_methods
 from restorekit.train import Recipe, load_recipe
-from restorekit.zoo.selection import ModelSelection
-from tests.benchmarks.conditions import folder_of, images_in
+from tests.benchmarks.conditions import Ours, folder_of, images_in, noise_of
 from tests.benchmarks.runs import Outcome, print_rows, shortened, train, write_rows
 
 VALIDATION_EVERY = 16
@@ -48,8 +45,8 @@ def chosen(images: list[Path], count: int) -> tuple[list[Path], int]:
     return order, share + 1
 
 
-def at_one_level(recipe: Recipe, sigma: float, validation_every: int, warm_start: str) -> Recipe:
-    """The recipe for noise of one level, on another split of the data and from another start."""
+def at_one_sigma(recipe: Recipe, sigma: float, validation_every: int, warm_start: str) -> Recipe:
+    """The recipe for noise of one sigma, on another split of the data and from another start."""
     data = replace(recipe.data, validation_every=validation_every)
     noise = replace(recipe.degradation, low=sigma, high=sigma, validation=(sigma,))
     return replace(recipe, data=data, degradation=noise, warm_start=warm_start)
@@ -57,9 +54,9 @@ def at_one_level(recipe: Recipe, sigma: float, validation_every: int, warm_start
 
 def mean_psnr(weights: Path, folder: Path, sigma: float) -> float:
     """Mean PSNR over the images of a folder."""
-    method = DenoiseArray(ModelSelection(TASK, restorekit.load(str(weights))), RunSettings(device="cpu"))
-    noise = GaussianNoise((sigma / 255,))
-    return evaluate_methods(folder, noise, [method], crops=CropSettings(0)).results[0].psnr
+    noise = noise_of(sigma)
+    method = Ours(noise, restorekit.load(str(weights)))
+    return evaluate_methods(folder, noise, {method.name: method}, crops=CropSettings(0)).results[0].psnr
 
 
 def main() -> None:
@@ -81,7 +78,7 @@ def main() -> None:
         start = ""
         with folder_of(order, arguments.data.resolve().name) as folder:
             for name, steps in zip(RECIPES, (arguments.steps, arguments.nonlocal_steps), strict=True):
-                recipe = at_one_level(load_recipe(name), arguments.sigma, validation_every, start)
+                recipe = at_one_sigma(load_recipe(name), arguments.sigma, validation_every, start)
                 outcome = train(shortened(recipe, steps), folder, arguments.out / f"{count}-{name}")
                 start = str(outcome.weights)
                 rows.append({"images": count, "model": name, **_figures(outcome, arguments.test, arguments.sigma)})

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 import numpy as np
 from skimage import data
@@ -24,21 +25,13 @@ from skimage.transform import resize
 
 import restorekit
 from restorekit.errors import MissingExtraError, ModelMismatchError
-from restorekit.evaluate import BicubicDownsampling, GaussianBlur, deblur_baseline, enlarger
-from restorekit.evaluate.cs_mri import CS_MRI_BASELINES, CsMriArray, KspaceMask, KspaceSampling, cs_mri_baseline
-from restorekit.evaluate.deblur import DEBLUR_BASELINES
-from restorekit.inference.runner import RunSettings
-from restorekit.physics.blur import gaussian_kernel
-from restorekit.physics.decimation import SCALES
 from restorekit.physics.kspace import DrawnMask, Sampling
-from restorekit.restore import deblur, superres
-from restorekit.restore.cs_mri import choose_cs_mri
+from restorekit.tasks.base import Benchmark
+from restorekit.tasks.cs_mri import KspaceMask
 from restorekit.types import Quality, SamplingPattern
-from restorekit.zoo.selection import ModelSelection
-from tests.benchmarks.conditions import limit_threads
+from tests.benchmarks.conditions import Ours, benchmark_of, limit_threads
 
-KERNEL = gaussian_kernel(2)
-NOISE = 2.55 / 255
+SCALES = (2, 3, 4)
 REFERENCES = ("richardson-lucy", "unsupervised-wiener", "sigpy-tv", "sigpy-wavelet")
 
 Run = Callable[[], object]
@@ -54,49 +47,41 @@ class Trial:
 
 
 def deblurring(image: np.ndarray, models: list[str | None]) -> Trial:
-    observed = GaussianBlur((NOISE,), KERNEL, "gaussian:2").observe(image, NOISE, 0)
-    methods: dict[str, Run] = {}
-    for name in DEBLUR_BASELINES[1:]:
-        methods[name] = partial(deblur_baseline(name, KERNEL), observed, NOISE)
-    for choice, settings in _ours(deblur.TASK, models):
-        method = deblur.DeblurArray(choice, settings, KERNEL)
-        methods[method.name] = partial(method, observed, NOISE)
+    methods = _methods(benchmark_of("deblur"), image, 2.55 / 255, models)
     return Trial("deblur", methods, image[..., 0].size / 1e6)
 
 
 def enlarging(image: np.ndarray, models: list[str | None], scale: int) -> Trial:
-    degradation = BicubicDownsampling((scale,))
     height, width = (side - side % 12 for side in image.shape[:2])
-    observed = degradation.observe(np.ascontiguousarray(image[:height, :width]), scale, 0)
-    methods: dict[str, Run] = {"bicubic": partial(enlarger("bicubic"), observed, scale)}
-    for choice, settings in _ours(superres.TASK, models):
-        method = superres.SuperresArray(choice, settings)
-        methods[method.name] = partial(method, observed, scale)
+    cut = np.ascontiguousarray(image[:height, :width])
+    methods = _methods(benchmark_of("superres", scale=[scale]), cut, scale, models)
     return Trial(f"superres x{scale}", methods, height * width / 1e6)
 
 
 def reconstructing(slice_: np.ndarray, models: list[str | None]) -> Trial:
-    level = KspaceMask("radial:0.3", DrawnMask(Sampling(SamplingPattern.RADIAL, 0.3), 0), True)
-    observed = KspaceSampling((level,)).observe(slice_, level, 0)
-    methods: dict[str, Run] = {}
-    for name in CS_MRI_BASELINES:
-        with suppress(MissingExtraError):
-            methods[name] = partial(cs_mri_baseline(name, 0.0), observed, level)
-    for name in models:
-        for quality in Quality:
-            with suppress(ModelMismatchError):
-                method = CsMriArray(choose_cs_mri(name, RunSettings(quality, "cpu")), 0.0)
-                methods[method.name] = partial(method, observed, level)
+    mask = KspaceMask("radial:0.3", DrawnMask(Sampling(SamplingPattern.RADIAL, 0.3), 0))
+    methods = _methods(benchmark_of("cs-mri", sampling=[mask.name]), slice_, mask, models)
     return Trial("cs-mri", methods, slice_.size / 1e6)
 
 
-def _ours(task: str, models: list[str | None]) -> Iterator[tuple[ModelSelection, RunSettings]]:
-    for name in models:
-        with suppress(ModelMismatchError):
-            choice = ModelSelection(task, name)
-            choice.fitting(3)
-            for quality in Quality:
-                yield choice, RunSettings(quality, "cpu")
+def _methods(
+    benchmark: Benchmark[Any], clean: np.ndarray, condition: object, models: list[str | None]
+) -> dict[str, Run]:
+    """Baselines that are installed, and models that fit at every quality, on one observation."""
+    observed = benchmark.degrade(clean, condition, 0)
+    methods: dict[str, Run] = {}
+    for name in benchmark.baselines:
+        if name != benchmark.untouched or benchmark.task.name == "cs-mri":
+            with suppress(MissingExtraError):
+                methods[name] = partial(benchmark.baseline(name), observed, condition)
+    for model in models:
+        for quality in Quality:
+            with suppress(ModelMismatchError):
+                method = Ours(benchmark, model, quality)
+                if clean.ndim == 3:
+                    method.run.models.fitting(3)
+                methods[method.name] = partial(method, observed, condition)
+    return methods
 
 
 def measure(trial: Trial, repeats: int) -> None:

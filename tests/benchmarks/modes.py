@@ -21,18 +21,20 @@ import torch
 
 import restorekit
 from restorekit.inference.plug_and_play import Trajectory
-from restorekit.inference.runner import RunSettings, as_pixels
-from restorekit.models import Measurement, UnrolledADMM
+from restorekit.inference.runner import as_pixels
+from restorekit.models import UnrolledADMM
 from restorekit.physics.blur import CircularBlur, gaussian_kernel
-from restorekit.restore.deblur import deblur_array
+from restorekit.tasks.base import Run
+from restorekit.tasks.deblur import Deblur, Deblurring
 from restorekit.train import Recipe, load_recipe
-from restorekit.train.blur import VALIDATION_SIGMA
 from restorekit.train.data import centre_crop, load_split, random_crops
-from restorekit.types import Boundary, Quality
+from restorekit.types import Boundary, Quality, RunSettings
 from tests.benchmarks.runs import print_rows, shortened, train, write_rows
 
 ITERATIONS: Mapping[str, int] = {"explicit": 6, "deq": 50, "jfb": 50, "suppa": 50}
 """How many steps each mode takes, at most."""
+VALIDATION_SIGMA = 2.0
+"""Of the Gaussian that training validates with, in pixels."""
 TRIAL_STEPS = 6
 MEASURED_CROP = 240
 
@@ -84,14 +86,15 @@ def measure(recipe: Recipe, weights: Path, data: Path) -> Mapping[str, object]:
     """Mean PSNR in dB and mean number of iterations over the images kept for validation, circularly blurred."""
     model = restorekit.load(str(weights))
     split = load_split(data, model.card.channels, recipe.data.crop, recipe.data.validation_every)
-    kernel, settings = gaussian_kernel(VALIDATION_SIGMA), RunSettings(Quality.FAST, "cpu")
+    kernel, models = gaussian_kernel(VALIDATION_SIGMA), Deblur().select(None, model)
     noise = recipe.degradation.validation[0] / 255
     scores, iterations = [], []
     for seed, image in enumerate(split.validation):
         clean = centre_crop(image, MEASURED_CROP)
         observed = as_pixels(CircularBlur(kernel).observe(clean, noise, seed), 3)
         watch = Trajectory(as_pixels(clean, 3))
-        deblur_array(observed, kernel, noise, model, settings, Boundary.CIRCULAR, watch=watch)
+        run = Run(models, RunSettings(Quality.FAST, "cpu"), watch=watch)
+        Deblurring(kernel, noise, model, run, Boundary.CIRCULAR)(observed)
         scores.append(watch.psnrs[-1])
         iterations.append(len(watch.psnrs))
     return {"PSNR": fmean(scores), "iterations": fmean(iterations)}
@@ -106,7 +109,6 @@ def kept_memory(recipe: Recipe, weights: Path, data: Path) -> int:
     images = load_split(data, network.channels, recipe.data.crop, recipe.data.validation_every).training
     clean = random_crops(images, recipe.data.crop, recipe.data.batch, generator)
     measurement = recipe.degradation.draw(clean, generator)
-    assert isinstance(measurement, Measurement)
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""PSNR and seconds of a non-local model against its number of peers, search window and frequency of refreshes.
+"""PSNR and seconds of a non-local model against its number of neighbours, search window and frequency of refreshes.
 
     python -m tests.benchmarks.neighbours --model NAME --data FOLDER [--sigma 25] [--every 1] [--quality best]
                                           [--threads 2]
@@ -21,24 +21,24 @@ import torch
 from torch import nn
 
 import restorekit
-from restorekit.evaluate import CropSettings, GaussianNoise, MethodResult, evaluate_methods
-from restorekit.inference.runner import RunSettings, restore_array
+from restorekit.evaluate import CropSettings, evaluate_methods
+from restorekit.evaluate.results import MethodResult
+from restorekit.inference.runner import restore_array
 from restorekit.models.sparse_coding import SparseCoding
 from restorekit.priors import neighbours as similarity
-from restorekit.types import Quality
-from tests.benchmarks.conditions import every_nth_image, limit_threads
-from tests.benchmarks.peers import Image
+from restorekit.types import Quality, RunSettings
+from tests.benchmarks.conditions import Image, every_nth_image, limit_threads, noise_of
 
-PEERS = (8, 16, 24, 32)
+NEIGHBOURS = (8, 16, 24, 32)
 MARGINS = (6, 8, 16, 24)
-"""Pixels around a block of patches in which peers are looked for: the least around a patch of the block."""
+"""Pixels around a block of patches in which neighbours are looked for: the least around a patch of the block."""
 INTERVALS = (1, 2, 3, 4, 6, 12)
 """Steps from one refresh to the next; the first comes when it came in training."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A `Method` at `GaussianNoise`: a network whose peers are looked for up to `margin` pixels around a block."""
+    """A method to denoise: a network whose neighbours are looked for up to `margin` pixels around a block."""
 
     name: str
     network: SparseCoding
@@ -55,16 +55,16 @@ class Variant:
         """The cells of the table that tell variants apart."""
         settings = self.network.settings
         window = 2 * self.margin + 1
-        return f"{settings.peers} | {window}x{window} | {', '.join(map(str, settings.refresh))}"
+        return f"{settings.neighbours} | {window}x{window} | {', '.join(map(str, settings.refresh))}"
 
 
 def variants(network: SparseCoding, quality: Quality) -> Iterator[Variant]:
     """The network as it was trained, then with one thing changed."""
     settings = network.settings
     yield Variant("as trained", network, similarity.MARGIN, quality)
-    for peers in PEERS:
-        if peers != settings.peers:
-            yield Variant(f"peers: {peers}", with_peers(network, peers), similarity.MARGIN, quality)
+    for count in NEIGHBOURS:
+        if count != settings.neighbours:
+            yield Variant(f"neighbours: {count}", with_neighbours(network, count), similarity.MARGIN, quality)
     for margin in MARGINS:
         if margin != similarity.MARGIN:
             yield Variant(f"margin: {margin}", network, margin, quality)
@@ -76,12 +76,12 @@ def variants(network: SparseCoding, quality: Quality) -> Iterator[Variant]:
             yield Variant(f"refreshes: {len(refresh)}", with_refresh(network, refresh), similarity.MARGIN, quality)
 
 
-def with_peers(network: SparseCoding, peers: int) -> SparseCoding:
+def with_neighbours(network: SparseCoding, count: int) -> SparseCoding:
     """The network with another number of similar patches."""
     changed = deepcopy(network)
-    changed.settings = replace(network.settings, peers=peers)
+    changed.settings = replace(network.settings, neighbours=count)
     assert changed.similar is not None
-    changed.similar.count = peers
+    changed.similar.count = count
     return changed
 
 
@@ -114,9 +114,9 @@ def main() -> None:
         parser.error(f"{arguments.model} does not look at similar patches")
     methods = list(variants(network, arguments.quality))
     with every_nth_image(arguments.data, arguments.every) as folder:
-        noise = GaussianNoise((arguments.sigma / 255,))
-        results = evaluate_methods(folder, noise, methods, crops=CropSettings(0)).results
-    print("| | peers | window, at least | refreshed before steps | PSNR | seconds an image |")
+        named = {method.name: method for method in methods}
+        results = evaluate_methods(folder, noise_of(arguments.sigma), named, crops=CropSettings(0)).results
+    print("| | neighbours | window, at least | refreshed before steps | PSNR | seconds an image |")
     print("|---|---|---|---|---|---|")
     for method, result in zip(methods, results, strict=True):
         print(f"| {method.name} | {method.columns} | {result.psnr:.3f} | {_seconds_per_image(result):.2f} |")

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Image = npt.NDArray[np.float32]
+from tests.benchmarks.conditions import Image
 
 DNCNN_SIGMAS = (15, 25, 50)
 """There is a DnCNN for each of these noise levels, and a blind one for all levels up to 55."""
@@ -54,8 +53,8 @@ class FFDNet(nn.Module):
         height, width = noisy.shape[-2:]
         even = F.pad(noisy, (0, width % 2, 0, height % 2), mode="replicate")
         quarters = F.pixel_unshuffle(even, 2)
-        level = torch.full_like(quarters[:, :1], sigma)
-        return F.pixel_shuffle(self.denoise(torch.cat([quarters, level], 1)), 2)[..., :height, :width]
+        strength = torch.full_like(quarters[:, :1], sigma)
+        return F.pixel_shuffle(self.denoise(torch.cat([quarters, strength], 1)), 2)[..., :height, :width]
 
 
 def convolutions(inputs: int, outputs: int, layers: int, features: int) -> nn.Sequential:
@@ -68,7 +67,7 @@ def convolutions(inputs: int, outputs: int, layers: int, features: int) -> nn.Se
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A `Method` at `GaussianNoise`: a network that takes [B, C, H, W] and the noise level in [0, 1]."""
+    """A method to denoise: a network that takes [B, C, H, W] and the noise level in [0, 1]."""
 
     name: str
     network: DnCNN | FFDNet

@@ -55,7 +55,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]]) -> None:
-    """A Markdown table of rows with the same columns; PSNRs, nested by level, a column each."""
+    """A Markdown table of rows with the same columns; PSNRs, nested by condition, a column each."""
     flat = [_flattened(row) for row in rows]
     print(f"| {' | '.join(flat[0])} |")
     print("|---" * len(flat[0]) + "|")
@@ -67,7 +67,7 @@ def _flattened(row: Mapping[str, object]) -> dict[str, str]:
     cells = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
-            cells |= {f"{name} {level}": f"{psnr:.3f}" for level, psnr in value.items()}
+            cells |= {f"{name} {condition}": f"{psnr:.3f}" for condition, psnr in value.items()}
         else:
             cells[name] = f"{value:.3f}" if isinstance(value, float) else f"{value}"
     return cells

@@ -19,9 +19,8 @@ from statistics import median
 import numpy as np
 
 import restorekit
-from restorekit.evaluate import Method
-from tests.benchmarks.conditions import at_every_quality, limit_threads, models_to_compare
-from tests.benchmarks.peers import DnCNN, Image, Neighbour, load_dncnn
+from tests.benchmarks.conditions import Image, Ours, at_every_quality, limit_threads, models_to_compare, noise_of
+from tests.benchmarks.peers import DnCNN, Neighbour, load_dncnn
 
 
 def main() -> None:
@@ -45,14 +44,15 @@ def main() -> None:
         else:
             reference = Neighbour("DnCNN", DnCNN(channels).eval())
         fitting = [model for model in models if model.card.channels == channels]
-        methods: list[Method[float]] = [reference, *(method for model in fitting for method in at_every_quality(model))]
+        noise = noise_of(arguments.sigma)
+        methods = [reference, *(method for model in fitting for method in at_every_quality(noise, model))]
         seconds = _time(methods, image, arguments.sigma / 255, arguments.repeats)
         print(f"{arguments.size}, {channels} channel(s), {arguments.threads} threads")
         for method, took in zip(methods, seconds, strict=True):
             print(f"  {method.name:36} {took:7.3f} s  {took / seconds[0]:5.2f} x DnCNN")
 
 
-def _time(methods: Sequence[Method[float]], image: Image, sigma: float, repeats: int) -> list[float]:
+def _time(methods: Sequence[Neighbour | Ours], image: Image, sigma: float, repeats: int) -> list[float]:
     """Median seconds of each method."""
     seconds: list[list[float]] = [[] for _ in methods]
     for turn in range(repeats + 1):

@@ -171,7 +171,7 @@ def test_slices_are_read_as_they_are_or_by_their_magnitude(tmp_path: Path, photo
     with pytest.raises(DatasetError, match="no colours"):
         load_split(tmp_path / "slices", channels=3, least_size=17, validation_every=100)
     np.save(photographs / "slices.npy", parts[0])
-    with pytest.raises(DatasetError, match=r"slices\.npy: an array of float16"):
+    with pytest.raises(DatasetError, match=r"slices\.npy: .*float16"):
         load_split(photographs, channels=2, least_size=17, validation_every=100)
 
 
