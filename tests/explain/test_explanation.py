@@ -8,7 +8,7 @@ from skimage import data
 from restorekit.errors import UsageError
 from restorekit.explain.page import PAGE, render_explanation
 from restorekit.explain.trace import Subject
-from restorekit.restore.case import RestorationTrace
+from restorekit.tasks.base import RestorationTrace
 from restorekit.zoo import load_model
 from tests.html_page import check_self_contained
 
