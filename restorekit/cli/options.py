@@ -20,7 +20,7 @@ _QUALITIES = tuple(Quality)
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Options of every command that makes files of files."""
+    """Options of commands that read and write files."""
 
     inputs: Annotated[
         list[str],
@@ -64,7 +64,7 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Options of every command that runs a network on pictures."""
+    """Options of commands that restore pictures with a model."""
 
     model: Annotated[
         str | None,
@@ -101,7 +101,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class IterationOptions:
-    """Options of commands that iterate: how often, and a plot of the iterations."""
+    """Options of commands that iterate: their number, and a plot of the iterations."""
 
     iterations: Annotated[
         int | None,
@@ -120,7 +120,7 @@ class IterationOptions:
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """Options of commands that can explain how they restored one picture."""
+    """Options of commands that can explain how they restored a picture."""
 
     explain: Annotated[
         Path | None,
@@ -153,7 +153,7 @@ class ExplainOptions:
 
 @dataclass(frozen=True)
 class MessageOptions:
-    """Options of every command: how much is said on standard error."""
+    """Options of every command: how much it says on standard error."""
 
     quiet: Annotated[bool, Option("Say nothing but errors.", flags=("--quiet", "-q"), panel=_MESSAGES)] = False
     verbose: Annotated[
@@ -163,7 +163,7 @@ class MessageOptions:
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """Options of every command that measures."""
+    """Options of commands that measure models: `restorekit eval`."""
 
     data: Annotated[Path, Option("A folder of clean images.", "DIR")]
     model: Annotated[

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from restorekit.errors import ModelMismatchError, ModelNotFoundError
 from restorekit.tasks.prelude import *
-from restorekit.types import SamplingPattern
+from restorekit.types import CHANNELS, SamplingPattern
 
 TV = "tv"
 """The name of total variation where a model can be named."""
@@ -117,7 +117,7 @@ class MriModels:
             return
         if card.task != selection.PRIOR_TASK or card.channels != 1:
             raise ModelMismatchError(
-                f"{card.name} is a model to {card.task} {self.named.network.channels}-channel images; one for "
+                f"{card.name} is a model to {card.task} {CHANNELS[card.channels]} images; one for "
                 f"{CsMri.name}, a denoiser of grey images or {TV} would fit"
             )
         selection.check_prior(card)

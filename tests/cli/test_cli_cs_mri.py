@@ -175,7 +175,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_k_space_that_is_refused(run, model, scan, fault):
+def test_faulty_k_space_is_refused(run, model, scan, fault):
     make, message = FAULTS[fault]
     make()
     result = run("cs-mri", "f.npy", "k.npy", "--mask", "mask.npy", "--model", model, "--iterations", 1)
@@ -195,7 +195,7 @@ def test_k_space_that_is_refused(run, model, scan, fault):
         (np.ones((32, 30), complex), "0 and 1"),
     ],
 )
-def test_masks_that_are_refused(run, model, scan, values, message):
+def test_faulty_masks_are_refused(run, model, scan, values, message):
     np.save("bad.npy", values)
     result = run("cs-mri", "k.npy", "--mask", "bad.npy", "--model", model)
     assert result.code == 1
@@ -204,7 +204,7 @@ def test_masks_that_are_refused(run, model, scan, values, message):
     assert "bad.npy" in result.errors[0]
 
 
-def test_bart_files_that_are_refused(run, model):
+def test_faulty_bart_files_are_refused(run, model):
     k = k_space_of(smooth())
     Path("b.cfl").write_bytes(k.tobytes()[:-8])
     for header, message in (
@@ -317,7 +317,10 @@ def test_total_variation_needs_no_model(run, scan):
 def test_models_that_cannot_reconstruct(run, trained, scan, tmp_path):
     other = write_tiny_model(tmp_path / "jpeg.safetensors", task="deblock")
     for arguments, message in (
-        (("--model", other), "a model to deblock; one for cs-mri, a denoiser of grey images or tv would fit"),
+        (
+            ("--model", other),
+            "a model to deblock grey images; one for cs-mri, a denoiser of grey images or tv would fit",
+        ),
         (("--model", trained, "--iterations", 5), "trained for 3 iterations"),
         (("--model", write_tiny_model(tmp_path / "colour.safetensors", channels=3)), "grey"),
     ):
@@ -344,7 +347,7 @@ def test_iterations_are_plotted(run, model, trained, scan, method):
 
 def test_plots_that_are_refused(run, scan):
     np.save("two.npy", np.stack([np.load("k.npy")] * 2))
-    result = run("cs-mri", "two.npy", "--model", "tv", "--trajectory", "plot.png")
+    result = run("cs-mri", "two.npy", "--model", "tv", "-o", "x.npy", "--trajectory", "plot.png")
     assert (result.code, Path("plot.png").exists()) == (1, False)
     assert "2 slices" in result.errors[0]
     Image.fromarray((255 * smooth()).astype(np.uint8)).save("scan.png")
@@ -377,7 +380,7 @@ def test_complex_slices_are_measured_by_their_magnitude(run, trained):
         (np.full((1, 2, 16, 16), np.nan), "NaN"),
     ],
 )
-def test_slices_that_are_refused(run, values, message):
+def test_faulty_slices_are_refused(run, values, message):
     Path("data").mkdir()
     np.save("data/slices.npy", values)
     result = run("eval", "cs-mri", "--data", "data", "--sampling", "radial:0.4", "--model", "tv")

@@ -97,7 +97,7 @@ def test_a_jpeg_that_was_saved_twice_takes_the_flag(run):
     assert Path("own.png").read_bytes() != Path("named.png").read_bytes()
 
 
-def test_a_quality_beyond_the_model_is_said(run):
+def test_a_quality_beyond_the_model_is_reported(run):
     photo(quality=99)
     result = run("deblock", "photo.jpg")
     assert result.code == 0
@@ -243,7 +243,7 @@ def test_evaluations_that_make_no_sense(run, options, message):
 
 
 @pytest.mark.parametrize("command", [("deblock",), ("degrade", "jpeg")])
-def test_floats_on_another_scale_are_said_to_be(run, command):
+def test_floats_on_another_scale_are_reported(run, command):
     tifffile.imwrite("img.tif", np.full((16, 16), 200, np.float32))
     result = run(*command, "img.tif", "--quality-factor", "30")
     assert result.code == 0

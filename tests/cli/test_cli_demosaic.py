@@ -11,8 +11,7 @@ from cli_runs import write_image
 from skimage import data
 
 from restorekit.image import Metadata, Picture, read_picture, write_picture
-from restorekit.zoo import LoadedModel
-from restorekit.zoo import selection
+from restorekit.zoo import LoadedModel, selection
 from tests.mosaic_network import CARD, Interpolator
 from tests.raw_files import bayer_dng
 
@@ -102,7 +101,7 @@ def test_a_pipe(run):
 
 
 @pytest.mark.parametrize("command", [("demosaic",), ("degrade", "mosaic")])
-def test_patterns_that_are_none(run, command):
+def test_an_unknown_pattern_is_refused(run, command):
     save("mosaic.png", PHOTO[..., 0])
     result = run(*command, "mosaic.png", "--pattern", "rgbg")
     assert result.code == 2
@@ -120,7 +119,7 @@ def test_an_ordinary_file_needs_a_pattern(run):
     assert "its pattern is unknown; name it with --pattern" in result.errors[0]
 
 
-def test_pictures_that_are_no_mosaics(run):
+def test_pictures_that_are_not_mosaics_are_refused(run):
     save("colour.png", PHOTO)
     save("alpha.png", PHOTO[..., 0], alpha=PHOTO[..., 1])
     save("good.png", PHOTO[..., 0])
@@ -137,7 +136,7 @@ def test_pictures_that_are_no_mosaics(run):
     assert "good.png: a grey picture; a mosaic is made of a colour picture" in result.errors[0]
 
 
-def test_alpha_and_profile_of_a_colour_picture_are_left_out_aloud(run):
+def test_alpha_and_profile_that_a_mosaic_cannot_have_are_reported(run):
     save("alpha.png", PHOTO, alpha=PHOTO[..., 1])
     result = run("degrade", "mosaic", "alpha.png", "--pattern", "rggb")
     assert "alpha.png: alpha channel left out, as a mosaic has none" in result.stderr
@@ -220,7 +219,7 @@ def test_evaluation(run):
         assert ours == pytest.approx(scores["malvar", pattern], abs=0.01)
 
 
-def test_evaluation_against_what_is_not_there(run):
+def test_an_unknown_baseline_is_refused(run):
     save("data/a.png", PHOTO)
     result = run("eval", "demosaic", "--data", "data", "--pattern", "rggb", "--against", "median")
     assert (result.code, len(result.errors)) == (2, 1)

@@ -65,7 +65,7 @@ def test_json_lines(run):
     assert result.errors == [f"restorekit: error: {failed['error']}"]
 
 
-def test_sigma_auto_is_said(run):
+def test_an_estimated_sigma_is_reported(run):
     noise = np.random.default_rng(0).normal(0.5, 0.1, (64, 64)).astype(np.float32)
     tifffile.imwrite("noisy.tif", noise)
     tifffile.imwrite("flat.tif", np.full((64, 64), 0.5, np.float32))

@@ -68,7 +68,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_refused(run, kind):
+def test_a_faulty_picture_is_refused_in_one_line(run, kind):
     name, content, message = REFUSED[kind]
     Path(name).write_bytes(content)
     result = run("denoise", name, "--sigma", "25")
@@ -97,7 +97,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("kind", KEPT)
-def test_kept(run, kind):
+def test_depth_shape_and_alpha_are_kept(run, kind):
     name, content, depth, shape = KEPT[kind]
     Path(name).write_bytes(content)
     result = run("denoise", name, "--sigma", "25", "-o", "clean/")
@@ -113,7 +113,7 @@ def test_kept(run, kind):
         assert f"{name}: {note}" in result.stderr
 
 
-def test_a_wrong_extension_is_said(run):
+def test_a_wrong_suffix_is_reported(run):
     Path("a.jpg").write_bytes(saved(COLOUR, "PNG"))
     result = run("denoise", "a.jpg", "--sigma", "25")
     assert result.code == 0
@@ -215,7 +215,7 @@ def test_memory_that_runs_out_on_every_tile_is_an_error(run, monkeypatch):
     assert list(Path().iterdir()) == [Path("img.png")]
 
 
-def test_floats_of_another_scale_are_told(run):
+def test_floats_on_another_scale_are_reported(run):
     pixels = np.random.default_rng(0).normal(0.5, 0.3, (20, 20)).astype(np.float32)
     tifffile.imwrite("noisy.tif", pixels)
     tifffile.imwrite("scaled.tif", 255 * pixels)

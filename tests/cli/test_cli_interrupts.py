@@ -26,6 +26,7 @@ def wait_for_an_output(process):
         time.sleep(0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
@@ -42,6 +43,7 @@ def test_a_signal_ends_a_batch_cleanly(start, batch, number, code, word):
         assert read_picture(path).pixels.shape == (100, 100)
 
 
+@pytest.mark.slow
 def test_a_killed_batch_is_resumed(start, run, batch):
     process = start(*batch)
     wait_for_an_output(process)
@@ -58,6 +60,7 @@ def test_a_killed_batch_is_resumed(start, run, batch):
         assert read_picture(Path(f"clean/{index:02}.png"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_in_mid_write(start, grey_model):
     write_image("img.png", shape=(100, 100))
     process = start(

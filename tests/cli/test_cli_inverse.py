@@ -94,7 +94,7 @@ def test_folders_pipes_and_resumption(run, command):
     assert json.loads(again.stdout)["status"] == "skipped"
 
 
-def test_the_noise_is_estimated_and_told(run):
+def test_estimated_noise_is_reported(run):
     photo()
     result = run("deblur", "photo.png", *GAUSSIAN, "--iterations", "1", "--json")
     line = json.loads(result.stdout)
@@ -128,7 +128,7 @@ def test_a_kernel_in_a_file_is_that_kernel(run, name):
     ],
 )
 @pytest.mark.parametrize("command", [("deblur",), ("degrade", "blur")])
-def test_arrays_that_are_no_kernel(run, command, kernel, message):
+def test_arrays_that_cannot_be_kernels_are_refused(run, command, kernel, message):
     photo()
     np.save("k.npy", kernel)
     result = run(*command, "photo.png", "--kernel", "k.npy")

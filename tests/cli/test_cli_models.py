@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from cli_runs import REPOSITORY, finish, write_tiny_model
 
-from restorekit.zoo import CardFigure
-from restorekit.zoo import selection
+from restorekit.zoo import CardFigure, selection
 
 
 def rows_of(result):
@@ -41,6 +40,7 @@ def test_the_list_of_the_shipped_models_fits_80_columns(run, monkeypatch):
     assert lines[-1].startswith("* the default")
 
 
+@pytest.mark.slow
 def test_the_list_fits_a_terminal_of_80_columns(start):
     controller, terminal = pty.openpty()
     result = finish(start("models", stdout=terminal, env={"COLUMNS": "80", "TERM": "dumb"}))

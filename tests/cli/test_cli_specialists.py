@@ -12,8 +12,7 @@ from cli_runs import write_image, write_tiny_enlarger
 
 import restorekit
 from restorekit.tasks.denoise import Denoise
-from restorekit.zoo import load_weights, save_weights
-from restorekit.zoo import selection
+from restorekit.zoo import load_weights, save_weights, selection
 
 ENLARGER = "superres-color-enlarger"
 
@@ -79,7 +78,7 @@ def test_a_model_that_was_named_is_the_one(run, installed):
     )
 
 
-def test_what_is_explained_is_the_default_itself(run, installed):
+def test_an_explanation_is_of_the_general_model(run, installed):
     write_image("img.png", (40, 40))
     result = run("denoise", "img.png", "--sigma", "15", "--explain", "why")
     assert result.code == 0
@@ -89,7 +88,7 @@ def test_what_is_explained_is_the_default_itself(run, installed):
     assert "unet" not in page
 
 
-def test_default_is_measured_as_it_is_used(run, installed):
+def test_evaluations_use_the_same_models_as_denoising(run, installed):
     write_image("data/a.png", (20, 24))
     levels = ("--sigma", "5", "--sigma", "60", "--json", "-")
     measured = run("eval", "denoise", "--data", "data", *levels)
@@ -107,7 +106,7 @@ def test_default_is_measured_as_it_is_used(run, installed):
 
 @pytest.mark.parametrize("cut", [0, -1])
 @pytest.mark.parametrize("sigma", ["5", "auto"])
-def test_a_damaged_one_is_named(run, installed, cut, sigma):
+def test_a_damaged_specialist_is_named(run, installed, cut, sigma):
     tifffile.imwrite("img.tif", np.random.default_rng(0).normal(0.5, 5 / 255, (96, 96)).astype(np.float32))
     path = installed / "denoise-gray-faint.safetensors"
     path.write_bytes(path.read_bytes()[:cut])
@@ -118,7 +117,7 @@ def test_a_damaged_one_is_named(run, installed, cut, sigma):
     assert run("denoise", "img.tif", "--sigma", sigma, "--model", "denoise-gray-groupsc").code == 0
 
 
-def test_a_prior_is_a_model_for_all_levels(run, installed):
+def test_a_prior_serves_all_noise_levels(run, installed):
     write_image("img.png", (40, 40))
     deblur = ("deblur", "img.png", "--kernel", "gaussian:1", "--noise", "15", "--iterations", "2", "--json")
     assert json.loads(run(*deblur).stdout)["model"] == "denoise-gray-groupsc"
@@ -152,7 +151,7 @@ def test_the_model_goes_by_the_scale(run, installed, shape):
     assert Path("big.png").read_bytes() == before
 
 
-def test_default_is_measured_at_each_scale_as_it_is_used(run, installed):
+def test_evaluations_use_the_same_models_as_enlarging(run, installed):
     write_image("data/a.png", (24, 24, 3))
     evaluate = ("eval", "superres", "--data", "data", "--json", "-", "--scale", "4")
     measured = json.loads(run(*evaluate, "--scale", "2").stdout)
@@ -176,7 +175,7 @@ def test_a_scale_is_no_noise_level(run, installed, shape, options):
         assert json.loads(result.stdout)["model"] == general
 
 
-def test_a_damaged_one_for_another_scale_is_no_matter_to_a_model_that_was_named(run, installed):
+def test_a_damaged_specialist_does_not_harm_a_model_that_was_named(run, installed):
     write_image("img.png", (9, 8))
     (installed / f"{ENLARGER}-4.safetensors").write_bytes(b"")
     assert run("superres", "img.png", "--scale", "2", "--model", ENLARGER).code == 0

@@ -64,6 +64,7 @@ def test_a_terminal_is_no_image(start):
     os.close(controller)
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_ends_quietly(start, grey_model):
     stdin = write_image("img.png").read_bytes()
     reader, writer = os.pipe()
@@ -73,6 +74,7 @@ def test_a_closed_standard_output_ends_quietly(start, grey_model):
     assert (result.code, result.stderr) == (1, "")
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_standard_output(start, grey_model):
     stdin = write_image("img.png").read_bytes()
     with Path("/dev/full").open("wb") as full:
@@ -82,6 +84,7 @@ def test_a_full_disk_behind_standard_output(start, grey_model):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_no_colours_and_no_bar_where_there_is_no_terminal(start, grey_model):
     write_image("photos/a.png")
     write_image("photos/b.png")
@@ -91,6 +94,7 @@ def test_no_colours_and_no_bar_where_there_is_no_terminal(start, grey_model):
     assert len(result.stderr.splitlines()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--version"], ["models"], ["denoise", "img.png", "--sigma", "5", "--json"]])
 def test_words_for_a_full_standard_output(start, arguments):
     write_image("img.png")
