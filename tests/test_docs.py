@@ -9,10 +9,15 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from typer.main import get_command
+from typer.testing import CliRunner
 
+import restorekit
 from restorekit.cli.app import make_app
+from restorekit.tasks import TASKS
 from restorekit.train import load_recipe
 from restorekit.zoo import shipped_models
 
@@ -173,6 +178,27 @@ def test_files_that_the_architecture_names_exist():
         for name in re.findall(r"\w+", files.partition(", and")[0]):
             module = REPOSITORY / "restorekit" / room / name
             assert module.is_dir() or module.with_suffix(".py").exists(), f"{room}/{name}"
+
+
+def test_the_task_of_the_contributing_page_works(tmp_path, monkeypatch):
+    (example,) = (text for _, text in BLOCK.findall(PAGES["docs/contributing.md"]) if "base.Task" in text)
+    (tmp_path / "brighten_example.py").write_text(example)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(TASKS, "brighten", "brighten_example:Brighten")
+    picture = tmp_path / "cat.png"
+    shutil.copy(REPOSITORY / "docs" / "samples" / "photos" / "cat.png", picture)
+    assert CliRunner().invoke(make_app(), ["brighten", str(picture)]).exit_code == 0
+    assert (tmp_path / "cat_brightened.png").exists()
+    assert np.allclose(restorekit.brighten(np.full((8, 8), 0.25, np.float32)), 0.5)
+
+
+def test_the_prior_of_the_contributing_page_works():
+    (example,) = (text for _, text in BLOCK.findall(PAGES["docs/contributing.md"]) if "(CodePrior)" in text)
+    names = {}
+    exec(compile(example, "contributing.md", "exec", dont_inherit=True), names)
+    prior = names["HardPrior"](steps=1, atoms=2, knots=(0.0,))
+    kept = prior.prox(torch.tensor([[[0.5, -2.0]]]), torch.ones(1, 1, 2), torch.empty(0), None)
+    assert kept.tolist() == [[[0.0, -2.0]]]
 
 
 def test_the_recipes_explained_are_those_of_the_package():
