@@ -8,12 +8,12 @@ import torch
 
 from restorekit.errors import ModelMismatchError, UnsupportedImageError, UsageError
 from restorekit.image import Metadata, Picture
+from restorekit.inference.mri import tv_reconstruction
 from restorekit.inference.plug_and_play import Trajectory
 from restorekit.models import build
 from restorekit.physics.kspace import SampledFourier, SampledFourierOfReal, Sampling
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
-from restorekit.inference.mri import tv_reconstruction
 from restorekit.tasks.cs_mri import TV, MriModels, SamplingOptions, parse_sampling
 from restorekit.types import RunSettings, SamplingPattern
 from restorekit.zoo import LoadedModel

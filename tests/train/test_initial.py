@@ -9,8 +9,8 @@ from torch import nn
 from restorekit import train, zoo
 from restorekit.models.convolution import ResidualBlock
 from restorekit.models.enlarger import Enlarger, EnlargerSettings
+from restorekit.tasks.superres import DownsamplingSection
 from restorekit.train import process
-from restorekit.train.downsampling import DownsamplingSettings
 from restorekit.train.initial import reinitialize_dead_blocks
 
 RECIPE = """
@@ -87,7 +87,7 @@ def test_a_dead_block_of_the_warm_start_is_reinitialised(photographs: Path, tmp_
 def test_only_blocks_that_are_never_active_are_reinitialised() -> None:
     network = Enlarger(EnlargerSettings(1, 8, 3))
     clean = torch.rand(2, 1, 24, 24, generator=torch.Generator().manual_seed(0))
-    measurement = DownsamplingSettings(noise=0, balance=0).at(clean, 2, torch.Generator())
+    measurement = DownsamplingSection(noise=0, balance=0).at(clean, 2, torch.Generator())
     alive, dead = network.blocks[0], network.blocks[1]
     assert isinstance(dead, ResidualBlock)
     features = network.head(measurement.y, measurement.sigma)
