@@ -45,7 +45,7 @@ OPTIONS_OF_BENCHMARKS = {
     "--variant",
 }
 # Of pip, ruff and torchrun, too.
-FOREIGN_OPTIONS = {"--help", "--nproc-per-node", "--index-url", "--check"} | OPTIONS_OF_BENCHMARKS
+FOREIGN_OPTIONS = {"--group", "--help", "--nproc-per-node", "--index-url", "--check"} | OPTIONS_OF_BENCHMARKS
 
 
 def anchors(text):
@@ -122,7 +122,7 @@ def test_the_readme_installs_the_pinned_torch():
 
 @pytest.mark.parametrize("name", ["try", "develop"])
 def test_the_readme_marks_the_command_for_continuous_integration(name):
-    block = rf"^<!-- command: {name} -->\n```sh\n[^\n]+\n```$"
+    block = rf"^<!-- command: {name} -->\n```sh\n(?:[^`\n]+\n)+```$"
     assert len(re.findall(block, README, re.MULTILINE)) == 1
 
 
