@@ -33,19 +33,9 @@ def restore(
 ) -> Array:
     """Restore an image by any task; return the same kind of array, of the same dtype and device.
 
-    Args:
-        task: one of `restorekit.tasks`, or your own.
-        image: a NumPy array [H, W] or [H, W, 3], or a tensor [H, W], [C, H, W] or [B, C, H, W]. Integers are taken on
-            the scale of their type, floats on [0, 1].
-        options: an instance of `task.Options`.
-        model: a loaded model, a name or path, or None for the default one.
-        iterations: how many, None for as many as measured best.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile.
-
-    Raises:
-        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    task: one of `restorekit.tasks`, or your own. options: an instance of `task.Options`. model: a loaded model, a name
+    or path, or None for the default one. iterations: how many, None for as many as measured best. The rest, and what is
+    raised, is as in `restorekit.denoise`.
     """
     if not isinstance(image, (np.ndarray, Tensor)):
         raise UsageError(f"an image must be a NumPy array or a tensor, not {type(image).__name__}")

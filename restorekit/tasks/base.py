@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
@@ -22,7 +22,7 @@ from annotated_types import Ge, Interval
 
 from restorekit.errors import MissingExtraError, UsageError
 from restorekit.settings import Settings
-from restorekit.types import CHANNELS, DefaultModels, RunSettings, Units
+from restorekit.types import CHANNELS, DefaultModels, Option, RunReport, RunSettings, Units
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from restorekit.batch.files import FileKind, PictureFiles
+    from restorekit.batch.files import FileKind, PictureFiles, Restored
     from restorekit.batch.run import Operation
     from restorekit.image import Picture
     from restorekit.inference.plug_and_play import Watch
@@ -43,6 +43,8 @@ O = TypeVar("O")  # noqa: E741 - the options of a task
 C = TypeVar("C", bound=Hashable)
 AUTO = "auto"
 NO_FORMATS: Mapping[str, str] = MappingProxyType({})
+NOISE = Option("Standard deviation of the noise on the scale 0..255; auto estimates it on each image.", "NUMBER|auto")
+SEED = Option("Seed of the noise; it makes the same noise on every image.", "N", low=0)
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,7 @@ class Run:
 
     models: those to choose from. settings: quality, device, tile size. iterations: how many, None for as many as
     measured best. watch: told of every iteration on a picture. explain: whether `Restored.trace` is wanted.
-
-    Raises:
-        DeviceError: this machine has no such device.
+    Raises DeviceError if this machine has no such device.
     """
 
     models: ModelSelection
@@ -125,10 +125,9 @@ class Task(ABC, Generic[O]):
 
     @abstractmethod
     def prepare(self, options: O, run: Run) -> Operation:
-        """Return the operation on one picture.
+        """Return the operation on one picture. Raises UsageError for options that the models were not made for.
 
-        Raises:
-            UsageError: options that the models were not made for. ModelNotFoundError: a default model is missing.
+        Raises ModelNotFoundError if a default model is missing.
         """
 
     def check(self, options: O, inputs: Sequence[str]) -> None:
@@ -156,10 +155,8 @@ class Task(ABC, Generic[O]):
         if model is not None or not self.models.takes_denoisers:
             return trained
         noise, conditioning = (None, None) if options is None else self.known(options)
-        able = noise is None or all(
-            round(255 * noise, 6) <= self.greatest_noise(card) for card in trained.cards(conditioning)
-        )
-        if iterations is None and able:
+        level, cards = round(255 * (noise or 0), 6), trained.cards(conditioning)
+        if iterations is None and all(level <= self.greatest_noise(card) for card in cards):
             return trained
         return ModelSelection(PRIOR_TASK, get_task(PRIOR_TASK).models, offline=offline)
 
@@ -184,9 +181,8 @@ class Task(ABC, Generic[O]):
 
     def images_of(self, card: ModelCard) -> str:
         """Return a word for the images that a model takes; a default model may take others than it has channels for."""
-        general, specialists = self.models.general, self.models.specialists
-        taken = {card.channels, *(channels for channels, name in general.items() if name == card.name)}
-        taken |= {channels for channels, names in specialists.items() if card.name in names}
+        taken = {card.channels, *(channels for channels, name in self.models.general.items() if name == card.name)}
+        taken |= {channels for channels, names in self.models.specialists.items() if card.name in names}
         return " and ".join(CHANNELS[channels] for channels in sorted(taken))
 
 
@@ -301,17 +297,14 @@ class Benchmark(ABC, Generic[C]):
             raise UsageError(f"no baseline is named {name!r}; choose {', '.join(self.baselines)}")
         chosen = self.baselines[name]
         if chosen.package and importlib.util.find_spec(chosen.package) is None:
-            note = f"; {chosen.note}" if chosen.note else ""
-            raise MissingExtraError(
-                f"{name} needs the package {chosen.package}: pip install 'restorekit[baselines]'{note}"
-            )
+            missing = f"{name} needs the package {chosen.package}: pip install 'restorekit[baselines]'"
+            raise MissingExtraError(f"{missing}; {chosen.note}" if chosen.note else missing)
         return lambda observed, condition: np.asarray(chosen.method(self, observed, condition), np.float32)
 
     def clean(self, picture: Picture) -> Image:
         """Return the image that estimates are compared with, [H, W] or [H, W, 3] in [0, 1].
 
-        Raises:
-            UnsupportedImageError: the picture is of no use, such as a grey one to demosaic; it is left out by name.
+        Raises UnsupportedImageError for a picture of no use, such as a grey one to demosaic; it is left out by name.
         """
         return picture.to_float()
 
@@ -360,8 +353,8 @@ class TrainingSection(Settings, ABC):
     """The section of a training recipe that says how clean crops are degraded; subclasses are frozen dataclasses.
 
     balance: a crop's squared error is weighed by (conditioning / 25)^-balance, so that faint and strong degradations
-    count alike. validation: the values to validate at, in the units of users. conditioning_range: least and greatest
-    conditioning for the model card, in its units. needs_chroma: whether `Split.chroma` is wanted.
+    count alike. validation: the values to validate at, in the units of users. needs_chroma: whether `Split.chroma` is
+    wanted.
     """
 
     balance: float
@@ -375,9 +368,9 @@ class TrainingSection(Settings, ABC):
             raise ValueError(f"low {low:g} is greater than high {high:g}")
 
     @property
-    @abstractmethod
     def conditioning_range(self) -> tuple[float, float]:
-        """Of a model that is trained so."""
+        """The least and the greatest conditioning for the card of a model, in its units: `low` and `high`, if any."""
+        return float(getattr(self, "low", 0)), float(getattr(self, "high", 0))
 
     @abstractmethod
     def draw(self, clean: Tensor, generator: torch.Generator) -> Measurement:
@@ -406,16 +399,9 @@ def picture_files(of: Task[Any] | Degradation[Any], max_pixels: int | None, stri
 
 
 def parse_sigma(value: object, name: str, *, zero: bool = False, auto: bool = False) -> float | None:
-    """Return a noise level on the scale 0..255 as one in [0, 1], or None for `auto`.
+    """Return a noise level on the scale 0..255, a number or its text, as one in [0, 1], or None for `auto`.
 
-    Args:
-        value: a number or its text.
-        name: of the option.
-        zero: whether it may be 0.
-        auto: whether it may be left to an estimate.
-
-    Raises:
-        UsageError: no such number.
+    name: of the option. zero: whether it may be 0. auto: whether it may be left to an estimate. Raises UsageError.
     """
     if auto and value == AUTO:
         return None
@@ -438,6 +424,34 @@ def parse_simulated_sigma(value: object, name: str, *, zero: bool = False) -> fl
     raise UsageError(f"{name} {value} is not a noise level; use a number {'from 0' if zero else 'above 0 up'} to 255")
 
 
+def parse_noise(value: object) -> float | None:
+    """Return the noise level of an option `--noise`, in [0, 1], or None for `auto`. Raises UsageError."""
+    return parse_sigma(value, "noise", zero=True, auto=True)
+
+
+def noisy(clean: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
+    """Return images [B, C, H, W] with Gaussian noise, neither clipped nor rounded; sigma is [B]."""
+    import torch
+
+    return clean + sigma[:, None, None, None] * torch.randn(clean.shape, generator=generator)
+
+
+def restored(
+    before: Picture,
+    after: Picture,
+    model: LoadedModel,
+    report: RunReport,
+    notes: tuple[str, ...] = (),
+    trace: RestorationTrace | None = None,
+    **parameters: float | str,
+) -> Restored:
+    """Return the account of a picture that a model restored, with `scale_notes` before other remarks."""
+    from restorekit.batch.files import Restored
+
+    notes, known = scale_notes(before) + notes, tuple(parameters.items())
+    return Restored(after, model=model.card.name, parameters=known, report=report, notes=notes, trace=trace)
+
+
 def scale_notes(picture: Picture) -> tuple[str, ...]:
     """Return a remark on float pixels so far outside [0, 1] that noise does not explain it."""
     if picture.pixels.dtype.kind != "f":
@@ -448,21 +462,24 @@ def scale_notes(picture: Picture) -> tuple[str, ...]:
     return (f"values from {low:.4g} to {high:.4g} were taken as [0, 1], as floats are; what was outside is cut off",)
 
 
-def with_noise(picture: Picture, noisy: Image) -> tuple[Picture, tuple[str, ...]]:
-    """Return the picture with noisy pixels in its own depth, and a remark if that cuts noise off."""
-    from dataclasses import replace
+def with_noise(picture: Picture, clean: Image, sigma: float, seed: int) -> tuple[Picture, tuple[str, ...]]:
+    """Return the picture with noise on the pixels `clean`, in its own depth, and a remark if that cuts noise off."""
+    from restorekit.physics.noise import add_gaussian_noise
 
+    if sigma == 0:
+        return picture.with_float(clean), ()
+    noisy = add_gaussian_noise(clean, sigma, seed)
     if picture.pixels.dtype.kind == "f":
         return replace(picture, pixels=noisy.astype(picture.pixels.dtype)), ()
     return picture.with_float(noisy), (f"noise rounded and clipped to {8 * picture.pixels.itemsize} bits",)
 
 
-def check_noise(noise: float, cards: Sequence[ModelCard], greatest: Callable[[ModelCard], float]) -> None:
+def check_noise(noise: float | None, cards: Sequence[ModelCard], greatest: Callable[[ModelCard], float]) -> None:
     """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for, on 0..255."""
     from restorekit.zoo.selection import PRIOR_TASK
 
     for card in cards:
-        if not 0 <= round(255 * noise, 6) <= greatest(card):
+        if noise is not None and not 0 <= round(255 * noise, 6) <= greatest(card):
             raise UsageError(
                 f"noise {255 * noise:g} is not a level that {card.name} was made for; "
                 f"use a number from 0 to {greatest(card):g} (on the scale 0..255), or auto"

@@ -16,7 +16,36 @@ _SIGPY_TV_WEIGHT, _SIGPY_WAVELET_WEIGHT = 0.03, 0.003
 """Of SigPy's priors, for images whose zero-filling has a peak of 1: the best of 0.0003, 0.001, 0.003, 0.01 and, for
 total variation, 0.03 and 0.1, with SigPy's own numbers of iterations, on two training slices, 30 % radial, no noise."""
 
-_PANEL = "Scan"
+_scan_option = partial(Option, panel="Scan")
+_MASK = _scan_option("The measured frequencies: an .npy of zeros and ones or a black and white picture.", "FILE")
+_SIMULATE = _scan_option(
+    "Make a mask: radial, cartesian or random, and the share of k-space to sample, as in radial:0.3.", "PATTERN:SHARE"
+)
+_CENTRED = _scan_option(
+    "Whether zero frequency is in the middle of k-space and mask, or in their first row and column (default: a guess "
+    "from where the energy is, with a message).",
+    flags=("--centred/--not-centred",),
+)
+_NOISE = _scan_option(
+    "Standard deviation of the noise in k-space, where 255 is the greatest value of the image. Pictures that are "
+    "sampled get this noise.",
+    "NUMBER",
+    low=0,
+    high=255,
+)
+_SEED = _scan_option("Seed of the mask and of the noise.", "N", low=0)
+# Of the benchmark:
+_SAMPLINGS = Option(
+    "The part of k-space to keep: radial, cartesian or random, and the share; repeatable.", "PATTERN:SHARE"
+)
+_MASKS = Option("A mask of the part to keep, an .npy file or a picture; repeatable.", "FILE")
+_MASKS_CENTRED = Option(
+    "Whether the masks have zero frequency in the middle (default: a guess).", flags=("--centred/--not-centred",)
+)
+_NOISE_OF_ALL = Option(
+    "Standard deviation of the noise in k-space, on the scale 0..255 of the image.", "NUMBER", low=0, high=255
+)
+_STEPS = Option("Iterations with a denoiser (default: 12).", "N", low=1)
 
 
 def parse_sampling(text: str, option: str) -> tuple[SamplingPattern, float]:
@@ -26,9 +55,8 @@ def parse_sampling(text: str, option: str) -> tuple[SamplingPattern, float]:
         found = SamplingPattern(pattern), float(rate)
     except ValueError:
         known = ", ".join(f"{known}:0.3" for known in SamplingPattern)
-        raise UsageError(
-            f"{option} {text}: name a pattern and the share of k-space to sample, one of {known}"
-        ) from None
+        wanted = f"name a pattern and the share of k-space to sample, one of {known}"
+        raise UsageError(f"{option} {text}: {wanted}") from None
     if not 0 < found[1] <= 1:
         raise UsageError(f"{option} {text}: the share is a number above 0 up to 1, as in radial:0.3")
     return found
@@ -38,41 +66,11 @@ def parse_sampling(text: str, option: str) -> tuple[SamplingPattern, float]:
 class SamplingOptions:
     """Options of every command that deals with a part of k-space."""
 
-    mask: Annotated[
-        Path | None,
-        Option(
-            "The measured frequencies: an .npy of zeros and ones or a black and white picture.", "FILE", panel=_PANEL
-        ),
-    ] = None
-    simulate: Annotated[
-        str | None,
-        Option(
-            "Make a mask: radial, cartesian or random, and the share of k-space to sample, as in radial:0.3.",
-            "PATTERN:SHARE",
-            panel=_PANEL,
-        ),
-    ] = None
-    centred: Annotated[
-        bool | None,
-        Option(
-            "Whether zero frequency is in the middle of k-space and mask, or in their first row and column (default: "
-            "a guess from where the energy is, with a message).",
-            flags=("--centred/--not-centred",),
-            panel=_PANEL,
-        ),
-    ] = None
-    noise: Annotated[
-        float,
-        Option(
-            "Standard deviation of the noise in k-space, where 255 is the greatest value of the image. Pictures that "
-            "are sampled get this noise.",
-            "NUMBER",
-            low=0,
-            high=255,
-            panel=_PANEL,
-        ),
-    ] = 0.0
-    seed: Annotated[int, Option("Seed of the mask and of the noise.", "N", low=0, panel=_PANEL)] = 0
+    mask: Annotated[Path | None, _MASK] = None
+    simulate: Annotated[str | None, _SIMULATE] = None
+    centred: Annotated[bool | None, _CENTRED] = None
+    noise: Annotated[float, _NOISE] = 0.0
+    seed: Annotated[int, _SEED] = 0
 
     def check(self) -> None:
         """Raise UsageError for options that make no sense together, UnreadableImageError for a mask that is missing."""
@@ -97,11 +95,9 @@ class SamplingOptions:
 class MriModels:
     """The method that was named: total variation, a network for MRI, a denoiser of grey images; or the default one."""
 
-    task = "cs-mri"
     note = ""
 
     def __init__(self, model: zoo.LoadedModel | str | None, *, offline: bool = False) -> None:
-        self.selection: zoo.ModelSelection | None = None
         self.named: zoo.LoadedModel | None = None
         if model is None:
             model = CsMri.models.general[1]
@@ -143,7 +139,7 @@ class MriModels:
         return mri.DenoiserMethod(settings, mri.ITERATIONS if iterations is None else iterations, self.named)
 
 
-def _fourier(mask: torch.Tensor, *, real: bool) -> fourier.SampledFourier:
+def _fourier(mask: Tensor, *, real: bool) -> fourier.SampledFourier:
     return fourier.SampledFourierOfReal(mask) if real else fourier.SampledFourier(mask)
 
 
@@ -203,13 +199,8 @@ class KspaceSection(base.TrainingSection):
     balance: float
     validation: Annotated[tuple[float, ...], MinLen(1)]
 
-    @property
     @override
-    def conditioning_range(self) -> tuple[float, float]:
-        return self.low, self.high
-
-    @override
-    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> physics_base.Measurement:
         patterns = tuple(SamplingPattern)
         chance = torch.rand(2, generator=generator).tolist()
         pattern, seed = torch.randint(1 << 30, (2,), generator=generator).tolist()
@@ -218,12 +209,12 @@ class KspaceSection(base.TrainingSection):
         return _sampled(clean, fourier.Sampling(patterns[pattern % len(patterns)], rate), seed, noise, generator)
 
     @override
-    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _sampled(clean, fourier.Sampling(SamplingPattern.RADIAL, value / 100), 0, 0.0, generator)
 
 
 def _sampled(
-    clean: torch.Tensor, sampling: fourier.Sampling, seed: int, noise: float, generator: torch.Generator
+    clean: Tensor, sampling: fourier.Sampling, seed: int, noise: float, generator: torch.Generator
 ) -> physics_base.Measurement:
     physics = _fourier(sampling.mask(clean.shape[2], clean.shape[3], seed), real=clean.shape[1] == 1)
     y = physics.observe(clean, noise, generator)
@@ -246,57 +237,40 @@ class KspaceMask:
         return _fourier(self.source.mask(height, width)[0], real=self.real)
 
 
-def _sigpy(name: str, benchmark: CsMriBenchmark, observed: Image, condition: KspaceMask) -> Image:
+def _solver(method: Callable[[CsMriBenchmark, Any, Tensor], Tensor]) -> Callable[..., Image]:
+    """Return the method of a baseline by what it makes of the operator and k-space."""
+    return lambda benchmark, observed, mask: benchmark.solved(observed, mask, partial(method, benchmark))
+
+
+def _sigpy(name: str, benchmark: CsMriBenchmark, physics: fourier.SampledFourier, y: Tensor) -> Tensor:
     """argmin_x 1/2 ||A x - y||^2 + lambda ||G x||_1 over complex images, G finite differences or Daubechies 4 wavelets.
 
     Of an image known to be real the real part is taken.
     """
     from sigpy.mri import app
 
-    recon, least = {
-        "tv": (app.TotalVariationRecon, _SIGPY_TV_WEIGHT),
-        "wavelet": (app.L1WaveletRecon, _SIGPY_WAVELET_WEIGHT),
-    }[name]
-
-    def reconstruct(physics: fourier.SampledFourier, y: torch.Tensor) -> torch.Tensor:
-        zero_filled = physics.A_adjoint(y)
-        scale = mri.peak_of(zero_filled) or 1.0
-        # SigPy has the zero frequency in the middle, and the origin of images too.
-        k_space, mask = (np.fft.fftshift(values.numpy()) for values in (fourier.complex_of(y)[0] / scale, physics.mask))
-        weight = max(least, mri.TV_WEIGHT * benchmark.noise / scale)
-        weights, coils = mask.astype(np.float32)[None], np.ones_like(k_space)[None]
-        image = recon(k_space[None], coils, weight, weights=weights, show_pbar=False).run()
-        x = fourier.channels_of(torch.from_numpy(np.fft.ifftshift(image))[None])
-        return scale * x[:, : zero_filled.shape[1]]
-
-    return benchmark.solved(observed, condition, reconstruct)
+    tv, wavelet = (app.TotalVariationRecon, _SIGPY_TV_WEIGHT), (app.L1WaveletRecon, _SIGPY_WAVELET_WEIGHT)
+    recon, least = tv if name == "tv" else wavelet
+    zero_filled = physics.A_adjoint(y)
+    scale = mri.peak_of(zero_filled) or 1.0
+    # SigPy has the zero frequency in the middle, and the origin of images too.
+    k_space, mask = (np.fft.fftshift(values.numpy()) for values in (fourier.complex_of(y)[0] / scale, physics.mask))
+    weight = max(least, mri.TV_WEIGHT * benchmark.noise / scale)
+    weights, coils = mask.astype(np.float32)[None], np.ones_like(k_space)[None]
+    image = recon(k_space[None], coils, weight, weights=weights, show_pbar=False).run()
+    x = fourier.channels_of(torch.from_numpy(np.fft.ifftshift(image))[None])
+    return scale * x[:, : zero_filled.shape[1]]
 
 
 @dataclass(frozen=True)
 class CsMriBenchmarkOptions:
     """Options of `restorekit eval cs-mri`."""
 
-    sampling: Annotated[
-        list[str] | None,
-        Option("The part of k-space to keep: radial, cartesian or random, and the share; repeatable.", "PATTERN:SHARE"),
-    ] = None
-    mask: Annotated[
-        list[Path] | None, Option("A mask of the part to keep, an .npy file or a picture; repeatable.", "FILE")
-    ] = None
-    centred: Annotated[
-        bool | None,
-        Option(
-            "Whether the masks have zero frequency in the middle (default: a guess).",
-            flags=("--centred/--not-centred",),
-        ),
-    ] = None
-    noise: Annotated[
-        float,
-        Option(
-            "Standard deviation of the noise in k-space, on the scale 0..255 of the image.", "NUMBER", low=0, high=255
-        ),
-    ] = 0.0
-    iterations: Annotated[int | None, Option("Iterations with a denoiser (default: 12).", "N", low=1)] = None
+    sampling: Annotated[list[str] | None, _SAMPLINGS] = None
+    mask: Annotated[list[Path] | None, _MASKS] = None
+    centred: Annotated[bool | None, _MASKS_CENTRED] = None
+    noise: Annotated[float, _NOISE_OF_ALL] = 0.0
+    iterations: Annotated[int | None, _STEPS] = None
 
 
 class CsMriBenchmark(base.Benchmark[KspaceMask]):
@@ -311,52 +285,44 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
     untouched = "zero-filling"
     seeded = True
     takes_slices = True
+    noise: float
     baselines = {
         "zero-filling": Baseline(
-            lambda self, observed, mask: self.solved(observed, mask, lambda physics, y: physics.A_adjoint(y)),
-            note="zero-filling takes the rest of k-space for zero",
+            _solver(lambda _, physics, y: physics.A_adjoint(y)), note="zero-filling takes the rest of k-space for zero"
         ),
-        "tv": Baseline(
-            lambda self, observed, mask: self.solved(
-                observed, mask, lambda physics, y: mri.tv_reconstruction(physics, y, self.noise)
-            )
-        ),
-        "sigpy-tv": Baseline(lambda *given: _sigpy("tv", *given), "sigpy"),
-        "sigpy-wavelet": Baseline(lambda *given: _sigpy("wavelet", *given), "sigpy"),
+        "tv": Baseline(_solver(lambda self, physics, y: mri.tv_reconstruction(physics, y, self.noise))),
+        "sigpy-tv": Baseline(_solver(partial(_sigpy, "tv")), "sigpy"),
+        "sigpy-wavelet": Baseline(_solver(partial(_sigpy, "wavelet")), "sigpy"),
     }
 
     def __init__(self, options: CsMriBenchmarkOptions) -> None:
         self.options, self.noise = options, options.noise / 255
-        self._samplings = [parse_sampling(text, "--sampling") for text in options.sampling or []]
+        for text in options.sampling or []:
+            parse_sampling(text, "--sampling")
         for path in options.mask or []:
             planning.check_exists(path)
-        if not self._samplings and not options.mask:
+        if not options.sampling and not options.mask:
             raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
 
     @override
     def prepare(self, seed: int, *, slices: bool) -> None:
-        options, real = self.options, not slices
-        drawn = [
-            KspaceMask(text, fourier.DrawnMask(fourier.Sampling(*sampling), seed), real)
-            for text, sampling in zip(options.sampling or [], self._samplings, strict=True)
-        ]
-        read = [
-            KspaceMask(path.stem, fourier.MaskFile(mri_files.read_mask(path), options.centred), real)
-            for path in options.mask or []
-        ]
-        self.conditions = (*drawn, *read)
+        sources: list[tuple[str, fourier.MaskFile | fourier.DrawnMask]] = []
+        for text in self.options.sampling or []:
+            sources.append((text, fourier.DrawnMask(fourier.Sampling(*parse_sampling(text, "--sampling")), seed)))
+        for path in self.options.mask or []:
+            sources.append((path.stem, fourier.MaskFile(mri_files.read_mask(path), self.options.centred)))
+        self.conditions = tuple(KspaceMask(name, source, not slices) for name, source in sources)
 
     @property
     @override
     def protocol(self) -> str:
         noise = "no noise is added" if self.noise == 0 else f"noise of {255 * self.noise:g} / 255 is added to k-space"
-        if all(mask.real for mask in self.conditions):
-            images, known = "Grey images, taken as real,", "the mask and that the image is real"
-        else:
+        images, known = "Grey images, taken as real,", "the mask and that the image is real"
+        if not all(mask.real for mask in self.conditions):
             images = "Complex slices, divided by their greatest magnitude,"
             known = "the mask; magnitudes are compared with magnitudes"
-        done = f"{images} are Fourier transformed (orthonormal) and sampled by the mask; {noise}. "
-        return f"{done}Methods know {known}."
+        done = f"{images} are Fourier transformed (orthonormal) and sampled by the mask; {noise}"
+        return f"{done}. Methods know {known}."
 
     @override
     def clean(self, picture: imaging.Picture) -> Image:
@@ -387,21 +353,13 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
         method = self._method(run)
         return self.solved(observed, condition, lambda physics, y: method(physics, y, self.noise)[0])
 
-    def solved(
-        self, observed: Image, condition: KspaceMask, method: Callable[[Any, torch.Tensor], torch.Tensor]
-    ) -> Image:
+    def solved(self, observed: Image, condition: KspaceMask, method: Callable[[Any, Tensor], Tensor]) -> Image:
         """Return the image [H, W], of a complex one the magnitude, that a method makes of k-space [2, H, W]."""
         image = method(condition.physics(*observed.shape[1:]), torch.from_numpy(observed)[None])[0]
         return np.asarray((image[0] if condition.real else image.norm(dim=0)).numpy(), np.float32)
 
     def _method(self, run: Run) -> mri.MriMethod:
-        return _models_of(run).method(run.settings, self.options.iterations)
-
-
-def _models_of(run: Run) -> MriModels:
-    models: Any = run.models
-    assert isinstance(models, MriModels)
-    return models
+        return cast("MriModels", run.models).method(run.settings, self.options.iterations)
 
 
 class CsMri(base.Task[SamplingOptions]):
@@ -429,16 +387,9 @@ class CsMri(base.Task[SamplingOptions]):
 
     @override
     def select(
-        self,
-        options: SamplingOptions | None,
-        model: zoo.LoadedModel | str | None = None,
-        *,
-        iterations: int | None = None,
-        offline: bool = False,
-        explained: bool = False,
-    ) -> zoo.ModelSelection:
-        models: Any = MriModels(model, offline=offline)
-        return cast("zoo.ModelSelection", models)
+        self, options: object, model: zoo.LoadedModel | str | None = None, *, offline: bool = False, **_: Any
+    ) -> Any:
+        return MriModels(model, offline=offline)
 
     @override
     def images_of(self, card: zoo.ModelCard) -> str:
@@ -454,9 +405,7 @@ class CsMri(base.Task[SamplingOptions]):
 
     @override
     def reference_of(self, options: SamplingOptions, inputs: Sequence[str]) -> Path | None:
-        if self._are_pictures(options, inputs):
-            return Path(inputs[0])
-        return None
+        return Path(inputs[0]) if self._are_pictures(options, inputs) else None
 
     @override
     def check_reference(self, options: SamplingOptions, inputs: Sequence[str], reference: Path | None) -> None:
@@ -465,47 +414,32 @@ class CsMri(base.Task[SamplingOptions]):
 
     def _are_pictures(self, options: SamplingOptions, inputs: Sequence[str]) -> bool:
         """Return whether inputs are pictures: none is named like k-space, and a folder or stream is to be sampled."""
-        if (options.mask is None and options.simulate is None) or any(
-            Path(name).suffix.lower() in mri_files.KSPACE_SUFFIXES for name in inputs
-        ):
+        suffixes = [Path(name).suffix.lower() for name in inputs]
+        sampled = options.mask is not None or options.simulate is not None
+        if not sampled or any(suffix in mri_files.KSPACE_SUFFIXES for suffix in suffixes):
             return False
-        return options.simulate is not None or all(Path(name).suffix for name in inputs)
+        return options.simulate is not None or all(suffixes)
 
     @override
     def prepare(self, options: SamplingOptions, run: Run) -> batch.Operation:
-        method = _models_of(run).method(run.settings, run.iterations)
-        method.check_noise(options.noise / 255)
-        source = options.mask_source()
+        method = cast("MriModels", run.models).method(run.settings, run.iterations)
+        source, noise = options.mask_source(), options.noise / 255
+        method.check_noise(noise)
 
         def restore(item: imaging.Picture | batch_files.Slices) -> batch_files.Restored | batch_files.Scan:
-            if isinstance(item, imaging.Picture):
-                return _sample_and_reconstruct(item, source, options, method, run)
-            return _reconstruct(item, source, options.centred, options.noise / 255, method, run)
+            if not isinstance(item, imaging.Picture):
+                return _reconstruct(item, source, options.centred, noise, method, run)
+            # A picture is sampled first, as a scanner does.
+            assert source is not None
+            x = torch.from_numpy(_grey(item))[None, None]
+            mask, notes = source.mask(*x.shape[2:])
+            physics = _fourier(mask, real=True)
+            image, report = method(physics, physics.observe(x, noise, options.seed), noise, run.watch)
+            known = (("noise", options.noise), ("iterations", method.iterations))
+            after = item.with_float(image[0, 0].numpy())
+            return batch_files.Restored(after, model=run.models.name, parameters=known, report=report, notes=notes)
 
         return restore
-
-
-def _sample_and_reconstruct(
-    picture: imaging.Picture,
-    source: fourier.MaskFile | fourier.DrawnMask | None,
-    options: SamplingOptions,
-    method: mri.MriMethod,
-    run: Run,
-) -> batch_files.Restored:
-    """Sample a grey picture, as a scanner does, and reconstruct it from the samples."""
-    assert source is not None
-    x = torch.from_numpy(_grey(picture))[None, None]
-    mask, notes = source.mask(*x.shape[2:])
-    physics = _fourier(mask, real=True)
-    noise = options.noise / 255
-    image, report = method(physics, physics.observe(x, noise, options.seed), noise, run.watch)
-    return batch_files.Restored(
-        picture.with_float(image[0, 0].numpy()),
-        model=run.models.name,
-        parameters=(("noise", options.noise), ("iterations", method.iterations)),
-        report=report,
-        notes=notes,
-    )
 
 
 def _reconstruct(
@@ -542,7 +476,7 @@ def _reconstruct(
 
 def cs_mri(
     kspace: arrays.Array,
-    mask: NDArray[Any] | torch.Tensor | None = None,
+    mask: NDArray[Any] | Tensor | None = None,
     *,
     centred: bool = True,
     noise: float = 0,
@@ -553,25 +487,17 @@ def cs_mri(
 ) -> arrays.Array:
     """Reconstruct images from a part of their k-space; return complex64, an array or a tensor of the same shape.
 
-    Args:
-        kspace: of one coil, a complex array or tensor, [H, W] or [slices, H, W].
-        mask: which frequencies were measured, zeros and ones, [H, W], or [1, W] for whole columns; None for those that
-            are not zero.
-        centred: whether zero frequency is in the middle of k-space and mask, or else at [0, 0].
-        noise: its standard deviation in k-space, 255 being the greatest magnitude of the image.
-        iterations: how many, None for as many as measured best, or as the model was trained for.
-        model: a loaded model, a name or path, trained for this or to denoise grey images; "tv" for total variation; or
-            None for the default one.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-
-    Raises:
-        UsageError: an argument that makes no sense. UnsupportedImageError: a mask of another shape, or an empty one.
-        ModelMismatchError: a model for something else.
+    kspace: of one coil, a complex array or tensor, [H, W] or [slices, H, W]. mask: which frequencies were measured,
+    zeros and ones, [H, W], or [1, W] for whole columns; None for those that are not zero. centred: whether zero
+    frequency is in the middle of k-space and mask, or else at [0, 0]. noise: its standard deviation in k-space, 255
+    being the greatest magnitude of the image. iterations: how many, None for as many as measured best, or as the model
+    was trained for. model: a loaded model, a name or path, trained for this or to denoise grey images; "tv" for total
+    variation; or None for the default one. The rest is as in `restorekit.denoise`. Raises UnsupportedImageError for a
+    mask of another shape, or an empty one.
     """
     settings = RunSettings.parse(quality, device, None)
     run = Run(CsMri().select(None, model), settings, iterations)
-    method = _models_of(run).method(settings, iterations)
+    method = cast("MriModels", run.models).method(settings, iterations)
     method.check_noise(noise / 255)
     source = None if mask is None else fourier.MaskFile(_checked(mask, "a mask", "biuf", (2,)) != 0, centred)
     slices = _checked(kspace, "k-space", "c", (2, 3)).astype(np.complex64)
@@ -580,12 +506,12 @@ def cs_mri(
     return torch.from_numpy(images).to(kspace.device) if isinstance(kspace, torch.Tensor) else images
 
 
-def _checked(values: NDArray[Any] | torch.Tensor, name: str, kinds: str, dimensions: tuple[int, ...]) -> NDArray[Any]:
+def _checked(values: NDArray[Any] | Tensor, name: str, kinds: str, dimensions: tuple[int, ...]) -> NDArray[Any]:
     """Return an array. Raises UsageError for another kind of numbers (as in `dtype.kind`), or not finite ones."""
     array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.ndim not in dimensions:
-        numbers = "complex numbers" if kinds == "c" else "real numbers"
-        raise UsageError(f"{name} must be an array or a tensor of {numbers}, [{'slices, ' * (3 in dimensions)}H, W]")
+        numbers, slices = "complex" if kinds == "c" else "real", "slices, " * (3 in dimensions)
+        raise UsageError(f"{name} must be an array or a tensor of {numbers} numbers, [{slices}H, W]")
     if not array.size or not np.isfinite(array).all():
         raise UsageError(f"{name} is empty, or holds NaN or infinite values")
     return array

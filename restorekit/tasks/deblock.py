@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import operator
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from typing_extensions import override
 
+from restorekit.tasks.denoise import chambolle
 from restorekit.tasks.prelude import *
 
 _CHROMA_ERROR = 0.44
 """The share of the conditioning of chroma that is left of its error when it is restored; 0.3 and 0.6 do as well."""
 _JPEG_BLOCK = 8
 _TV_RATIO = 0.35
+"""The weight of total variation over the error level: best on twelve photographs of BSDS500's training set."""
+_FACTOR = Option("Quality factor of libjpeg; 10 is very bad.", "1..100", low=1, high=100)
+_FACTORS = replace(_FACTOR, help="Quality factor of the compression; repeatable.")
+_FACTOR_OR_TABLES = replace(
+    _FACTOR,
+    help="Quality factor of the compression (default: read from the tables of each JPEG). Name it for a file that once "
+    "was a JPEG, or that was compressed twice.",
+)
 
 
 @dataclass(frozen=True)
 class JpegOptions:
     """Options of `restorekit degrade jpeg`."""
 
-    quality_factor: Annotated[int, Option("Quality factor of libjpeg; 10 is very bad.", "1..100", low=1, high=100)]
+    quality_factor: Annotated[int, _FACTOR]
 
 
 class Jpeg(base.Degradation[JpegOptions]):
@@ -41,11 +49,16 @@ class Jpeg(base.Degradation[JpegOptions]):
         if picture.pixels.dtype == np.uint8:
             decoded = replace(picture, pixels=imaging.recompress(picture.pixels, quality))
             return batch_files.Restored(decoded, (picture, quality), parameters=known)
-        shallow = np.rint(np.clip(picture.to_float(), 0, 1) * 255).astype(np.uint8)
-        decoded = picture.with_float(imaging.recompress(shallow, quality) / np.float32(255))
-        return batch_files.Restored(
-            decoded, parameters=known, notes=(*base.scale_notes(picture), "compressed at 8 bits a channel")
-        )
+        decoded = picture.with_float(_recompressed(picture.to_float(), quality))
+        notes = (*base.scale_notes(picture), "compressed at 8 bits a channel")
+        return batch_files.Restored(decoded, parameters=known, notes=notes)
+
+
+def _recompressed(image: Image, quality: int | None) -> Image:
+    """Return an image, clipped to [0, 1], in 8 bits; compressed and decoded unless `quality` is None."""
+    pixels = figures.to_8_bits(image)
+    shallow = pixels if quality is None else imaging.recompress(pixels, quality)
+    return np.divide(shallow, np.float32(255), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,6 @@ class JpegSection(base.TrainingSection):
     validation: Annotated[tuple[float, ...], MinLen(1)]
     shifted: base.Share = 0.0
     chroma: base.Share = 0.0
-
-    @property
-    @override
-    def conditioning_range(self) -> tuple[float, float]:
-        return float(self.low), float(self.high)
 
     def __post_init__(self) -> None:
         """Raise ValueError unless low < high."""
@@ -87,9 +95,7 @@ class JpegSection(base.TrainingSection):
         return luma, base.Source(split.chroma, partial(self.draw, chroma=True), self.chroma)
 
     @override
-    def draw(
-        self, clean: torch.Tensor, generator: torch.Generator, *, chroma: bool = False
-    ) -> physics_base.Measurement:
+    def draw(self, clean: Tensor, generator: torch.Generator, *, chroma: bool = False) -> physics_base.Measurement:
         drawn = torch.multinomial(self._odds(), len(clean), replacement=True, generator=generator)
         offsets = torch.zeros(len(clean), 2, dtype=torch.int64)
         if self.shifted:
@@ -98,17 +104,17 @@ class JpegSection(base.TrainingSection):
         return _compressed(clean, [self.low + int(place) for place in drawn], offsets.tolist(), chroma=chroma)
 
     @override
-    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _compressed(clean, [round(value)] * len(clean), [(0, 0)] * len(clean))
 
-    def _odds(self) -> torch.Tensor:
+    def _odds(self) -> Tensor:
         """Return for each quality the stretch of log(error_level) that is nearest to it."""
         errors = torch.tensor([jpeg.error_level(quality) for quality in range(self.low, self.high + 1)]).log()
         return torch.gradient(errors)[0].abs()
 
 
 def _compressed(
-    clean: torch.Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]], *, chroma: bool = False
+    clean: Tensor, qualities: Sequence[int], offsets: Sequence[Sequence[int]], *, chroma: bool = False
 ) -> physics_base.Measurement:
     pixels = (clean[:, 0] * 255).round().to(torch.uint8).numpy()
     worse = []
@@ -120,21 +126,11 @@ def _compressed(
     return physics_base.Measurement(y, y, error, error)
 
 
-def _tv(_: object, compressed: Image, quality_factor: int) -> Any:
-    """Return Chambolle's estimate; the weight was best on twelve photographs of BSDS500's training set."""
-    from skimage.restoration import denoise_tv_chambolle
-
-    weight = _TV_RATIO * jpeg.error_level(quality_factor)
-    return denoise_tv_chambolle(compressed, weight=weight)  # type: ignore[no-untyped-call]
-
-
 @dataclass(frozen=True)
 class DeblockBenchmarkOptions:
     """Options of `restorekit eval deblock`."""
 
-    quality_factor: Annotated[
-        list[int], Option("Quality factor of the compression; repeatable.", "1..100", low=1, high=100)
-    ]
+    quality_factor: Annotated[list[int], _FACTORS]
 
 
 class DeblockBenchmark(base.Benchmark[int]):
@@ -148,7 +144,7 @@ class DeblockBenchmark(base.Benchmark[int]):
     untouched = "jpeg"
     baselines = {
         "jpeg": Baseline(lambda _, compressed, __: compressed, note="jpeg is the untouched input"),
-        "tv": Baseline(_tv),
+        "tv": Baseline(lambda _, compressed, quality: chambolle(compressed, _TV_RATIO * jpeg.error_level(quality))),
     }
     protocol = (
         "Luma (ITU-R BT.601 over the full range, rounded to 8 bits; of grey images the image itself) is compressed as "
@@ -156,19 +152,17 @@ class DeblockBenchmark(base.Benchmark[int]):
     )
 
     def __init__(self, options: DeblockBenchmarkOptions) -> None:
-        from restorekit.physics.jpeg import scale_of
-
         for quality in options.quality_factor:
-            scale_of(quality)
+            jpeg.scale_of(quality)
         self.conditions = tuple(options.quality_factor)
 
     @override
     def clean(self, picture: imaging.Picture) -> Image:
-        return _on_8_bits(_luma_of(picture))
+        return _recompressed(_luma_of(picture), None)
 
     @override
     def degrade(self, clean: Image, condition: int, seed: int) -> Image:
-        return _from_8_bits(imaging.recompress(_to_8_bits(clean), condition))
+        return _recompressed(clean, condition)
 
     @override
     def describe(self, condition: int) -> Condition:
@@ -183,33 +177,11 @@ class DeblockBenchmark(base.Benchmark[int]):
         return runner.restore_array(observed, jpeg.error_level(condition), model.patch_network, run.settings)[0]
 
 
-def _to_8_bits(luma: Image) -> Any:
-    return np.rint(np.clip(luma, 0, 1) * 255).astype(np.uint8)
-
-
-def _from_8_bits(luma: Any) -> Image:
-    scaled: Image = np.divide(luma, np.float32(255), dtype=np.float32)
-    return scaled
-
-
-def _on_8_bits(luma: Image) -> Image:
-    return _from_8_bits(_to_8_bits(luma))
-
-
 @dataclass(frozen=True)
 class DeblockOptions:
     """Options of `restorekit deblock`."""
 
-    quality_factor: Annotated[
-        int | None,
-        Option(
-            "Quality factor of the compression (default: read from the tables of each JPEG). Name it for a file that "
-            "once was a JPEG, or that was compressed twice.",
-            "1..100",
-            low=1,
-            high=100,
-        ),
-    ] = None
+    quality_factor: Annotated[int | None, _FACTOR_OR_TABLES] = None
 
 
 class Deblock(base.Task[DeblockOptions]):
@@ -278,16 +250,9 @@ def _deblocked(picture: imaging.Picture, named: int | None, model: zoo.LoadedMod
         reports.append(report)
     trace = None
     if run.explain:
-        stride = run.settings.quality.stride
-        trace = base.RestorationTrace(model, error, stride, compressed, planes[0], _luma_of)
-    return batch_files.Restored(
-        picture.with_float(planes[0] if picture.is_grey else jpeg.ycbcr_to_rgb(np.dstack(planes))),
-        model=model.card.name,
-        parameters=(("quality_factor", quality),),
-        report=RunReport.total(reports),
-        notes=base.scale_notes(picture) + notes,
-        trace=trace,
-    )
+        trace = base.RestorationTrace(model, error, run.settings.quality.stride, compressed, planes[0], _luma_of)
+    after = picture.with_float(planes[0] if picture.is_grey else jpeg.ycbcr_to_rgb(np.dstack(planes)))
+    return base.restored(picture, after, model, RunReport.total(reports), notes, trace, quality_factor=quality)
 
 
 def _qualities_of(coding: imaging.JpegCoding | None, named: int | None) -> tuple[int, int]:
@@ -310,11 +275,9 @@ def _within_range(quality: int, model: zoo.LoadedModel) -> tuple[float, float, t
     """
     low, high = model.card.conditioning_range
     taken = min(max(quality, low), high)
-    if taken == quality:
-        return taken, 1.0, ()
     found = f"quality {quality} taken as {taken:g}, the nearest that {model.card.name} was made for"
-    if quality < taken:
-        return taken, 1.0, (found,)
+    if quality <= taken:
+        return taken, 1.0, (found,) if quality < taken else ()
     share = (jpeg.error_level(quality) / jpeg.error_level(taken)) ** 4
     return taken, share, (f"{found}, and {100 * share:.0f} % of the change made",)
 
@@ -335,16 +298,7 @@ def deblock(
 ) -> arrays.Array:
     """Remove the traces of JPEG compression; return the same kind of array, of the same shape, dtype and device.
 
-    Args:
-        image: the decoded JPEG, as `denoise` takes images.
-        quality_factor: of the compression, 1 to 100, as libjpeg counts.
-        model: a loaded model, a name or path, or None for the default one.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile.
-
-    Raises:
-        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    quality_factor: of the compression, 1 to 100, as libjpeg counts. The rest is as in `restorekit.denoise`.
     """
     try:
         options = DeblockOptions(operator.index(quality_factor))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from typing_extensions import override
 
+from restorekit.tasks.denoise import random_sigmas
 from restorekit.tasks.prelude import *
 
 _ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE = 8, 49 / 255, 1.0, 0.3, 0.5 / 255
@@ -33,8 +33,16 @@ KERNEL = Option(
     "degrees anticlockwise from the right), or a grey picture or .npy array of odd sides, which is scaled to sum to 1.",
     "gaussian:SIGMA|motion:LENGTH,ANGLE|FILE",
 )
-NOISE = Option("Standard deviation of the noise on the scale 0..255; auto estimates it on each image.", "NUMBER|auto")
-SEED = Option("Seed of the noise; it makes the same noise on every image.", "N", low=0)
+_BEYOND_PICTURE = Option(
+    "What lies beyond the edges: open, the mirror image; circular, the image itself, as in the papers.",
+    "|".join(Boundary),
+    choices=tuple(Boundary),
+)
+_BEYOND_SCENE = replace(
+    _BEYOND_PICTURE, help="What lies beyond the edges: open, the scene goes on; circular, the image repeats."
+)
+_NOISE_TO_ADD = Option("Standard deviation of noise to add, on the scale 0..255.", "NUMBER")
+_NOISES = Option("Standard deviation of the noise on the scale 0..255; repeatable (default: 2.55).", "NUMBER")
 _USABLE = "use gaussian:SIGMA, motion:LENGTH,ANGLE, or the path of a grey picture or a .npy file"
 
 
@@ -66,11 +74,10 @@ def check_kernel_name(text: str) -> list[float] | Path:
     return values
 
 
-def read_kernel(text: str) -> torch.Tensor:
+def read_kernel(text: str) -> Tensor:
     """Return a kernel by its name, [kh, kw], float64, summing to one.
 
-    Raises:
-        UsageError: no such name, or no kernel; see `normalise_kernel`. ImageError: a file that cannot be read.
+    Raises UsageError for no such name and for no kernel, see `normalise_kernel`; ImageError for an unreadable file.
     """
     named = check_kernel_name(text)
     if isinstance(named, list):
@@ -81,26 +88,26 @@ def read_kernel(text: str) -> torch.Tensor:
         raise UsageError(f"--kernel {imaging.show_path(named)}: {error}") from error
 
 
-def _read_array(path: Path) -> torch.Tensor:
+def _read_array(path: Path) -> Tensor:
     try:
         array = np.load(path, allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
+            raise ValueError("not numbers")
     except (OSError, ValueError, EOFError) as error:
         raise UnreadableImageError(f"{imaging.show_path(path)}: not a .npy file of numbers") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-        raise UnreadableImageError(f"{imaging.show_path(path)}: not a .npy file of numbers")
     return torch.from_numpy(array.astype(np.float64))
 
 
-def _read_grey(path: Path) -> torch.Tensor:
+def _read_grey(path: Path) -> Tensor:
     pixels = imaging.read_picture(path).to_float()
     if pixels.ndim == 3:
-        if not (np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])):
+        if (pixels != pixels[..., :1]).any():
             raise UsageError("a colour picture, but a kernel is grey")
         pixels = pixels[..., 0]
     return torch.from_numpy(pixels.astype(np.float64))
 
 
-def _check_size(kernel: torch.Tensor, shape: tuple[int, ...]) -> None:
+def _check_size(kernel: Tensor, shape: tuple[int, ...]) -> None:
     """Raise UsageError for a kernel that is higher or wider than an image of shape [H, W] or [H, W, C]."""
     if kernel.shape[0] > shape[0] or kernel.shape[1] > shape[1]:
         raise UsageError(
@@ -116,7 +123,7 @@ class Deblurring:
     of the model.
     """
 
-    kernel: torch.Tensor
+    kernel: Tensor
     noise: float
     model: zoo.LoadedModel
     run: Run
@@ -126,8 +133,7 @@ class Deblurring:
     def __call__(self, observed: Image) -> tuple[Image, RunReport]:
         """Return the estimate of an image [H, W] or [H, W, 3], in [0, 1], and what it took.
 
-        Raises:
-            UsageError: the kernel is larger than the image.
+        Raises UsageError if the kernel is larger than the image.
         """
         _check_size(self.kernel, observed.shape)
         reach, channels = max(self.kernel.shape) // 2, 1 if observed.ndim == 2 else observed.shape[2]
@@ -138,27 +144,22 @@ class Deblurring:
         # A periodic image that is too large for one window is continued at all sides, and cut back afterwards.
         margin, (height, width) = windows.margin, observed.shape[:2]
         sides = ((margin, margin), (margin, margin), (0, 0))[: observed.ndim]
-        opened = Deblurring(self.kernel, self.noise, self.model, self.run, Boundary.OPEN, self.splitting)
-        estimate, report = opened(np.pad(observed, sides, mode="wrap"))
+        estimate, report = replace(self, boundary=Boundary.OPEN)(np.pad(observed, sides, mode="wrap"))
         return np.ascontiguousarray(estimate[margin : margin + height, margin : margin + width]), report
 
     def _solve(self, observed: Image) -> tuple[Image, RunReport]:
         """Deblur a window."""
-        height, width = observed.shape[:2]
-        settings, kernel = self.run.settings, self.kernel
+        size, settings, kernel = (observed.shape[0], observed.shape[1]), self.run.settings, self.kernel
         y = runner.as_batch(observed, runner.resolve_device(settings.device))
         if self.boundary is Boundary.CIRCULAR:
             x0, physics = y, blur.CircularBlur(kernel)
         else:
             x0 = blur.extend_periodic(y, _MARGIN * (max(kernel.shape) // 2))
-            physics = blur.CroppedBlur(kernel, (x0.shape[-2], x0.shape[-1]), (height, width), _REFILLS)
-
-        def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
-            return physics.prox_l2(z, y, rho)
-
+            physics = blur.CroppedBlur(kernel, (x0.shape[-2], x0.shape[-1]), size, _REFILLS)
         splitting = self.splitting or deblur_splitting(self.model)
+        watch = self.run.watch
         x, report = plug_and_play.solve(
-            self.model, prox, x0, self.noise, splitting, settings, (height, width), self.run.watch
+            self.model, lambda z, rho: physics.prox_l2(z, y, rho), x0, self.noise, splitting, settings, size, watch
         )
         return runner.as_pixels(x, observed.ndim), report
 
@@ -167,9 +168,8 @@ def deblur_splitting(
     model: zoo.LoadedModel, iterations: int | None = None
 ) -> admm.Splitting | plug_and_play.LearnedSplitting:
     """Return the splitting that a model has learned, or that of denoisers. Raises UsageError for other iterations."""
-    return plug_and_play.splitting_for(
-        model, admm.Splitting(_ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE), iterations
-    )
+    of_denoisers = admm.Splitting(_ITERATIONS, _FIRST, _LAST, _WEIGHT, _LEAST_NOISE)
+    return plug_and_play.splitting_for(model, of_denoisers, iterations)
 
 
 @dataclass(frozen=True)
@@ -177,16 +177,9 @@ class BlurOptions:
     """Options of `restorekit degrade blur`."""
 
     kernel: Annotated[str, KERNEL]
-    noise: Annotated[str, Option("Standard deviation of noise to add, on the scale 0..255.", "NUMBER")] = "0"
-    boundary: Annotated[
-        str,
-        Option(
-            "What lies beyond the edges: open, the mirror image; circular, the image itself, as in the papers.",
-            "|".join(Boundary),
-            choices=tuple(Boundary),
-        ),
-    ] = Boundary.OPEN.value
-    seed: Annotated[int, SEED] = 0
+    noise: Annotated[str, _NOISE_TO_ADD] = "0"
+    boundary: Annotated[str, _BEYOND_PICTURE] = Boundary.OPEN.value
+    seed: Annotated[int, base.SEED] = 0
 
 
 class Blur(base.Degradation[BlurOptions]):
@@ -204,7 +197,7 @@ class Blur(base.Degradation[BlurOptions]):
         self.sigma = base.parse_simulated_sigma(options.noise, "noise", zero=True)
         self.boundary = parse_boundary(options.boundary)
         check_kernel_name(options.kernel)
-        self.kernel: torch.Tensor | None = None
+        self.kernel: Tensor | None = None
 
     @override
     def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
@@ -215,16 +208,13 @@ class Blur(base.Degradation[BlurOptions]):
         if self.boundary is Boundary.OPEN:
             x = blur.extend_periodic(x, 2 * max(kernel.shape))
         blurred = runner.as_pixels(blur.CircularBlur(kernel).A(x)[..., :height, :width], picture.pixels.ndim)
-        known = (("noise", 255 * self.sigma),)
-        if self.sigma == 0:
-            return batch_files.Restored(picture.with_float(blurred), parameters=known)
-        worse, notes = base.with_noise(picture, noise_model.add_gaussian_noise(blurred, self.sigma, self.options.seed))
-        return batch_files.Restored(worse, parameters=known, notes=notes)
+        worse, notes = base.with_noise(picture, blurred, self.sigma, self.options.seed)
+        return batch_files.Restored(worse, parameters=(("noise", 255 * self.sigma),), notes=notes)
 
 
 @dataclass(frozen=True)
 class BlurSection(base.TrainingSection):
-    """Circular blur and Gaussian noise, its sigma = low + (high - low) u^power, u uniform; on the 0..255 scale.
+    """Circular blur, then noise as in `NoiseSection`.
 
     Of three kernels one is a Gaussian of sigma `narrow` to `wide` pixels, one a straight motion of up to `longest`
     pixels, and one the path of a shaken camera, as long at most; with `longest` 0 all are Gaussians. Validation is by a
@@ -249,22 +239,19 @@ class BlurSection(base.TrainingSection):
     @property
     @override
     def conditioning_range(self) -> tuple[float, float]:
-        # Faint noise is no matter, down to none.
-        return 0.0, self.high
+        return 0.0, self.high  # faint noise is no matter, down to none
 
     @override
-    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
-        from restorekit.tasks.denoise import random_sigmas
-
+    def draw(self, clean: Tensor, generator: torch.Generator) -> physics_base.Measurement:
         sigma = random_sigmas(self.low, self.high, self.power, len(clean), generator)
         return _blurred(clean, self._kernel(generator), sigma, generator)
 
     @override
-    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         sigma = clean.new_full((len(clean),), value / 255)
         return _blurred(clean, blur.gaussian_kernel(_VALIDATION_SIGMA), sigma, generator)
 
-    def _kernel(self, generator: torch.Generator) -> torch.Tensor:
+    def _kernel(self, generator: torch.Generator) -> Tensor:
         def draw(low: float, high: float) -> float:
             return low + (high - low) * float(torch.rand((), generator=generator))
 
@@ -281,12 +268,9 @@ class BlurSection(base.TrainingSection):
         return blur.path_kernel(*(scale * centred))
 
 
-def _blurred(
-    clean: torch.Tensor, kernel: torch.Tensor, sigma: torch.Tensor, generator: torch.Generator
-) -> physics_base.Measurement:
+def _blurred(clean: Tensor, kernel: Tensor, sigma: Tensor, generator: torch.Generator) -> physics_base.Measurement:
     physics = blur.CircularBlur(kernel)
-    noise = torch.randn(clean.shape, generator=generator)
-    y = physics.A(clean) + sigma[:, None, None, None] * noise
+    y = base.noisy(physics.A(clean), sigma, generator)
     return physics_base.Measurement(y, y, sigma, sigma, physics)
 
 
@@ -295,10 +279,7 @@ class DeblurBenchmarkOptions:
     """Options of `restorekit eval deblur`."""
 
     kernel: Annotated[str, KERNEL] = "gaussian:2"
-    noise: Annotated[
-        list[str] | None,
-        Option("Standard deviation of the noise on the scale 0..255; repeatable (default: 2.55).", "NUMBER"),
-    ] = None
+    noise: Annotated[list[str] | None, _NOISES] = None
 
 
 _WIENER_WEIGHT = 100.0
@@ -317,36 +298,30 @@ def _wiener(benchmark: DeblurBenchmark, observed: Image, noise: float) -> Image:
     physics, y = benchmark.physics(observed)
     rows, cols = (2 - 2 * torch.cos(2 * math.pi * torch.fft.fftfreq(side)) for side in y.shape[-2:])
     system = _power(physics, y) + max(_WIENER_WEIGHT * noise**2, _LEAST_WEIGHT) * (rows[:, None] + cols)
-    return _pixels(torch.fft.ifft2(torch.fft.fft2(physics.A_adjoint(y)) / system).real, observed)
+    return runner.as_pixels(torch.fft.ifft2(torch.fft.fft2(physics.A_adjoint(y)) / system).real, observed.ndim)
 
 
 def _tv(benchmark: DeblurBenchmark, observed: Image, noise: float) -> Image:
     """argmin_x 1/2 ||A x - y||^2 + w sigma^2 TV(x), channels sharing their edges."""
     physics, y = benchmark.physics(observed)
-    weight = max(_TV_WEIGHT * noise**2, _LEAST_WEIGHT)
-    return _pixels(
-        split_bregman.total_variation(physics.A_adjoint(y), _power(physics, y), weight, penalty=_TV_PENALTY), observed
-    )
+    weight, power = max(_TV_WEIGHT * noise**2, _LEAST_WEIGHT), _power(physics, y)
+    x = split_bregman.total_variation(physics.A_adjoint(y), power, weight, penalty=_TV_PENALTY)
+    return runner.as_pixels(x, observed.ndim)
 
 
-def _power(physics: Any, image: torch.Tensor) -> torch.Tensor:
+def _power(physics: Any, image: Tensor) -> Tensor:
     """Return |K|^2, the spectrum of A^T A, [H, W]."""
     impulse = torch.zeros_like(image[:1, :1])
     impulse[..., 0, 0] = 1
-    power: torch.Tensor = torch.fft.fft2(physics.A_adjoint(physics.A(impulse))).real[0, 0]
+    power: Tensor = torch.fft.fft2(physics.A_adjoint(physics.A(impulse))).real[0, 0]
     return power
-
-
-def _pixels(images: torch.Tensor, like: Image) -> Image:
-    return runner.as_pixels(images, like.ndim)
 
 
 def _richardson_lucy(benchmark: DeblurBenchmark, observed: Image, noise: float) -> NDArray[Any]:
     """Return scikit-image's 50 iterations, which know of no noise, on the image continued as it repeats itself."""
     from skimage.restoration import richardson_lucy
 
-    reach = 2 * max(benchmark.kernel.shape)
-    taps = benchmark.kernel.numpy().astype(np.float32)
+    reach, taps = 2 * max(benchmark.kernel.shape), benchmark.kernel.numpy().astype(np.float32)
 
     def restore(plane: Image) -> NDArray[Any]:
         positive = np.pad(plane.clip(0, 1), reach, mode="wrap")
@@ -360,18 +335,14 @@ def _unsupervised_wiener(benchmark: DeblurBenchmark, observed: Image, noise: flo
     """Return scikit-image's, which finds the weights of noise and prior by sampling. Orieux et al., 2010."""
     from skimage.restoration import unsupervised_wiener
 
-    taps = benchmark.kernel.numpy().astype(np.float32)
-
-    def restore(plane: Image) -> NDArray[Any]:
-        return np.asarray(unsupervised_wiener(plane, taps, rng=0, clip=False)[0])  # type: ignore[no-untyped-call]
-
-    return _by_plane(restore, observed)
+    taps: Any = benchmark.kernel.numpy().astype(np.float32)
+    wiener: Any = unsupervised_wiener
+    return _by_plane(lambda plane: wiener(plane, taps, rng=0, clip=False)[0], observed)
 
 
-def _by_plane(restore: Any, observed: Image) -> NDArray[Any]:
-    if observed.ndim == 2:
-        return np.asarray(restore(observed))
-    return np.dstack([restore(np.ascontiguousarray(observed[..., c])) for c in range(observed.shape[2])])
+def _by_plane(restore: Callable[[Image], NDArray[Any]], observed: Image) -> NDArray[Any]:
+    planes = np.moveaxis(np.atleast_3d(observed), 2, 0)
+    return np.dstack([restore(np.ascontiguousarray(plane)) for plane in planes]).reshape(observed.shape)
 
 
 class DeblurBenchmark(base.Benchmark[float]):
@@ -399,8 +370,8 @@ class DeblurBenchmark(base.Benchmark[float]):
         check_kernel_name(options.kernel)
 
     @cached_property
-    def kernel(self) -> torch.Tensor:
-        """The kernel, [kh, kw]. Raises UsageError, ImageError: see `read_kernel`."""
+    def kernel(self) -> Tensor:
+        """Return the kernel, [kh, kw]. Raises as `read_kernel` does."""
         return read_kernel(self.kernel_name)
 
     @override
@@ -417,7 +388,7 @@ class DeblurBenchmark(base.Benchmark[float]):
             "rounded."
         )
 
-    def physics(self, image: Image) -> tuple[Any, torch.Tensor]:
+    def physics(self, image: Image) -> tuple[Any, Tensor]:
         """Return the blur, and an image [H, W] or [H, W, C] as [1, C, H, W]."""
         return blur.CircularBlur(self.kernel), runner.as_batch(image, torch.device("cpu"))
 
@@ -430,7 +401,7 @@ class DeblurBenchmark(base.Benchmark[float]):
     def degrade(self, clean: Image, condition: float, seed: int) -> Image:
         self._check_size(clean.shape)
         physics, x = self.physics(clean)
-        return _pixels(physics.observe(x, condition, seed), clean)
+        return runner.as_pixels(physics.observe(x, condition, seed), clean.ndim)
 
     @override
     def describe(self, condition: float) -> Condition:
@@ -449,10 +420,8 @@ class DeblurBenchmark(base.Benchmark[float]):
         return Deblurring(self.kernel, condition, model, run, Boundary.CIRCULAR)(observed)[0]
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
-        try:
-            _check_size(self.kernel, shape)
-        except UsageError:
-            raise UnsupportedImageError(f"{shape[1]}x{shape[0]} pixels, smaller than the kernel") from None
+        if self.kernel.shape[0] > shape[0] or self.kernel.shape[1] > shape[1]:
+            raise UnsupportedImageError(f"{shape[1]}x{shape[0]} pixels, smaller than the kernel")
 
 
 @dataclass(frozen=True)
@@ -460,15 +429,8 @@ class DeblurOptions:
     """Options of `restorekit deblur`. kernel: its name, or in Python an array [kh, kw]."""
 
     kernel: Annotated[str, KERNEL]
-    noise: Annotated[str, NOISE] = base.AUTO
-    boundary: Annotated[
-        str,
-        Option(
-            "What lies beyond the edges: open, the scene goes on; circular, the image repeats.",
-            "|".join(Boundary),
-            choices=tuple(Boundary),
-        ),
-    ] = Boundary.OPEN.value
+    noise: Annotated[str, base.NOISE] = base.AUTO
+    boundary: Annotated[str, _BEYOND_SCENE] = Boundary.OPEN.value
     taps: Any = None
 
 
@@ -490,25 +452,24 @@ class Deblur(base.Task[DeblurOptions]):
 
     @override
     def check(self, options: DeblurOptions, inputs: Sequence[str]) -> None:
-        base.parse_sigma(options.noise, "noise", zero=True, auto=True)
+        base.parse_noise(options.noise)
         parse_boundary(options.boundary)
         if options.taps is None:
             check_kernel_name(options.kernel)
 
     @override
     def known(self, options: DeblurOptions) -> tuple[float | None, float | None]:
-        return base.parse_sigma(options.noise, "noise", zero=True, auto=True), None
+        return base.parse_noise(options.noise), None
 
     @override
     def prepare(self, options: DeblurOptions, run: Run) -> batch.Operation:
         self.check(options, ())
-        named, edges = base.parse_sigma(options.noise, "noise", zero=True, auto=True), Boundary(options.boundary)
+        named, edges = base.parse_noise(options.noise), Boundary(options.boundary)
         if options.taps is None:
             kernel = read_kernel(options.kernel)
         else:
             kernel = blur.normalise_kernel(torch.as_tensor(options.taps, device="cpu"))
-        if named is not None:
-            base.check_noise(named, run.models.cards(), self.greatest_noise)
+        base.check_noise(named, run.models.cards(), self.greatest_noise)
         if run.models.named is not None:
             deblur_splitting(run.models.named, run.iterations)
 
@@ -517,21 +478,16 @@ class Deblur(base.Task[DeblurOptions]):
             observed = picture.to_float()
             noise, notes = base.noise_of(observed, named, self.greatest_noise(model.card))
             splitting = deblur_splitting(model, run.iterations)
-            restored, report = Deblurring(kernel, noise, model, run, edges, splitting)(observed)
-            return batch_files.Restored(
-                picture.with_float(restored),
-                model=model.card.name,
-                parameters=(("noise", 255 * noise), ("iterations", splitting.iterations)),
-                report=report,
-                notes=base.scale_notes(picture) + notes,
-            )
+            sharp, report = Deblurring(kernel, noise, model, run, edges, splitting)(observed)
+            after, iterations = picture.with_float(sharp), splitting.iterations
+            return base.restored(picture, after, model, report, notes, noise=255 * noise, iterations=iterations)
 
         return restore
 
 
 def deblur(
     image: arrays.Array,
-    kernel: NDArray[Any] | torch.Tensor | str,
+    kernel: NDArray[Any] | Tensor | str,
     *,
     noise: float | Literal["auto"] = "auto",
     boundary: Literal["open", "circular"] = "open",
@@ -543,20 +499,11 @@ def deblur(
 ) -> arrays.Array:
     """Undo a blur that is known; return the same kind of array, of the same shape, dtype and device.
 
-    Args:
-        image: the blurred image, as `denoise` takes images.
-        kernel: the image of a point, [kh, kw] of odd sides, which is made to sum to 1; or, as on the command line,
-            "gaussian:SIGMA", "motion:LENGTH,ANGLE" or the path of a picture or an .npy file.
-        noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
-        boundary: whether the scene goes on beyond the edges, or the image repeats itself.
-        iterations: how many, None for as many as measured best.
-        model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile of the denoiser.
-
-    Raises:
-        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    kernel: the image of a point, [kh, kw] of odd sides, which is made to sum to 1; or, as on the command line,
+    "gaussian:SIGMA", "motion:LENGTH,ANGLE" or the path of a picture or an .npy file. noise: standard deviation of the
+    noise on the 0..255 scale; "auto" estimates it. boundary: whether the scene goes on beyond the edges, or the image
+    repeats itself. iterations: how many, None for as many as measured best. model: trained for this or to denoise. The
+    rest is as in `restorekit.denoise`.
     """
     if not isinstance(kernel, (str, np.ndarray, torch.Tensor)):
         raise UsageError(f"a kernel is an array, a tensor or a name such as 'gaussian:2', not {kernel!r}")

@@ -9,7 +9,9 @@ from typing_extensions import override
 from restorekit.tasks.prelude import *
 
 _PATTERNS = tuple(BayerPattern)
-_METAVAR = "|".join(_PATTERNS)
+_PATTERN = Option("Colours of the first 2x2 pixels, row by row.", "|".join(_PATTERNS), choices=_PATTERNS)
+_EACH_PATTERN = replace(_PATTERN, help="Colours of the first 2x2 pixels, row by row; repeatable.")
+_PATTERN_OF_FILE = replace(_PATTERN, help="Colours of the first 2x2 pixels, row by row; RAW files say it themselves.")
 
 
 def parse_pattern(text: str) -> BayerPattern:
@@ -39,17 +41,15 @@ def demosaic_array(
 
 def _filled(observed: Image, pattern: BayerPattern) -> tuple[Image, Image]:
     """Return a mosaic [H, W] interpolated linearly, and 1 where a value was observed, both [H, W, 3]."""
-    filled = bayer.interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0].permute(
-        1, 2, 0
-    )
-    return filled.numpy(), bayer.bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
+    filled = bayer.interpolate(torch.from_numpy(np.ascontiguousarray(observed))[None, None], pattern)[0]
+    return filled.permute(1, 2, 0).numpy(), bayer.bayer_mask(observed.shape[0], observed.shape[1], pattern).numpy()
 
 
 @dataclass(frozen=True)
 class MosaicOptions:
     """Options of `restorekit degrade mosaic`."""
 
-    pattern: Annotated[str, Option("Colours of the first 2x2 pixels, row by row.", _METAVAR, choices=_PATTERNS)]
+    pattern: Annotated[str, _PATTERN]
 
 
 class Mosaic(base.Degradation[MosaicOptions]):
@@ -91,21 +91,16 @@ class MosaicSection(base.TrainingSection):
     validation: ClassVar[tuple[float, ...]] = (0.0,)  # type: ignore[misc]
     """One entry, as there is nothing to vary."""
 
-    @property
     @override
-    def conditioning_range(self) -> tuple[float, float]:
-        return 0.0, 0.0
-
-    @override
-    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> physics_base.Measurement:
         return _interpolated(clean, _PATTERNS[int(torch.randint(len(_PATTERNS), (), generator=generator))])
 
     @override
-    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _interpolated(clean, BayerPattern.RGGB)
 
 
-def _interpolated(clean: torch.Tensor, pattern: BayerPattern) -> physics_base.Measurement:
+def _interpolated(clean: Tensor, pattern: BayerPattern) -> physics_base.Measurement:
     """Return all crops through one pattern."""
     mask = bayer.bayer_mask(clean.shape[2], clean.shape[3], pattern).permute(2, 0, 1).expand_as(clean)
     filled = bayer.interpolate((clean * mask).sum(1, keepdim=True), pattern)
@@ -121,11 +116,6 @@ def _bilinear(_: object, observed: Image, pattern: BayerPattern) -> Any:
     square = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], np.float32) / 4
     channels = bayer.spread(torch.from_numpy(observed), pattern).numpy()
     return np.dstack([convolve(channels[..., c], cross if c == 1 else square, mode="mirror") for c in range(3)])
-
-
-def _malvar(_: object, observed: Image, pattern: BayerPattern) -> Any:
-    """Return linear interpolation in 5x5 pixels, where the models start from."""
-    return _filled(observed, pattern)[0]
 
 
 def _opencv(_: object, observed: Image, pattern: BayerPattern) -> Any:
@@ -150,9 +140,7 @@ def _menon(_: object, observed: Image, pattern: BayerPattern) -> Any:
 class DemosaicBenchmarkOptions:
     """Options of `restorekit eval demosaic`."""
 
-    pattern: Annotated[
-        list[str], Option("Colours of the first 2x2 pixels, row by row; repeatable.", _METAVAR, choices=_PATTERNS)
-    ]
+    pattern: Annotated[list[str], _EACH_PATTERN]
 
 
 class DemosaicBenchmark(base.Benchmark[BayerPattern]):
@@ -165,7 +153,7 @@ class DemosaicBenchmark(base.Benchmark[BayerPattern]):
     Options = DemosaicBenchmarkOptions
     baselines = {
         "bilinear": Baseline(_bilinear),
-        "malvar": Baseline(_malvar),
+        "malvar": Baseline(lambda _, observed, pattern: _filled(observed, pattern)[0]),  # where the models start from
         "opencv": Baseline(_opencv, "cv2"),
         "menon": Baseline(_menon, "colour_demosaicing"),
     }
@@ -201,14 +189,7 @@ class DemosaicBenchmark(base.Benchmark[BayerPattern]):
 class DemosaicOptions:
     """Options of `restorekit demosaic`."""
 
-    pattern: Annotated[
-        str | None,
-        Option(
-            "Colours of the first 2x2 pixels, row by row; RAW files say it themselves.",
-            _METAVAR,
-            choices=_PATTERNS,
-        ),
-    ] = None
+    pattern: Annotated[str | None, _PATTERN_OF_FILE] = None
 
 
 class Demosaic(base.Task[DemosaicOptions]):
@@ -257,7 +238,8 @@ class Demosaic(base.Task[DemosaicOptions]):
             observed, pattern = _mosaic_of(picture, named)
             rgb, report = demosaic_array(observed, pattern, model.patch_network, run.settings)
             trace = _trace(model, run, picture, observed, pattern, rgb) if run.explain else None
-            return _developed(picture, pattern, rgb, model, report, trace)
+            after, notes = _developed(picture, rgb)
+            return base.restored(picture, after, model, report, notes, trace, pattern=pattern.value)
 
         return restore
 
@@ -292,16 +274,10 @@ def _pattern_of(camera: imaging.Camera | None, named: BayerPattern | None) -> Ba
     return found
 
 
-def _developed(
-    picture: imaging.Picture,
-    pattern: BayerPattern,
-    rgb: Image,
-    model: zoo.LoadedModel,
-    report: RunReport,
-    trace: base.RestorationTrace | None,
-) -> batch_files.Restored:
-    """Return the colour picture: of a RAW file in sRGB and upright, else as the mosaic lay."""
-    camera, notes = picture.metadata.camera, base.scale_notes(picture)
+def _developed(picture: imaging.Picture, rgb: Image) -> tuple[imaging.Picture, tuple[str, ...]]:
+    """Return the colour picture, of a RAW file in sRGB and upright, else as the mosaic lay, and remarks."""
+    camera = picture.metadata.camera
+    notes: tuple[str, ...] = ()
     if picture.metadata.jpeg is not None:
         notes += ("the mosaic was compressed as JPEG, which mixes its colours",)
     if camera is not None:
@@ -314,10 +290,7 @@ def _developed(
     colour = imaging.Picture(np.empty(rgb.shape, picture.pixels.dtype), metadata).with_float(rgb)
     if camera is not None:
         colour = imaging.turn_upright(colour, camera.orientation, metadata.exif)
-    known = (("pattern", pattern.value),)
-    return batch_files.Restored(
-        colour, model=model.card.name, parameters=known, report=report, notes=notes, trace=trace
-    )
+    return colour, notes
 
 
 def _trace(
@@ -325,16 +298,14 @@ def _trace(
 ) -> base.RestorationTrace:
     """Return what the network had to do; of a RAW file, in the colours of its camera."""
 
-    def refuse(_: imaging.Picture) -> NDArray[Any]:
-        raise UsageError(
-            "a RAW file is explained in the colours of its camera, which no picture has; leave out --reference"
-        )
-
-    def as_in_file(reference: imaging.Picture) -> NDArray[Any]:
+    def truth_of(reference: imaging.Picture) -> Image:
+        if picture.metadata.camera is not None:
+            raise UsageError(
+                "a RAW file is explained in the colours of its camera, which no picture has; leave out --reference"
+            )
         return imaging.turn_back(reference.to_float(), picture.metadata.orientation)
 
     filled, mask = _filled(observed, pattern)
-    truth_of: Callable[[imaging.Picture], Any] = refuse if picture.metadata.camera else as_in_file
     stride = run.settings.quality.stride
     return base.RestorationTrace(model, bayer.INTERPOLATION_ERROR, stride, filled, rgb, truth_of, mask)
 
@@ -350,19 +321,9 @@ def demosaic(
 ) -> arrays.Array:
     """Make a colour image of a mosaic; return the same kind of array, of the same dtype and device.
 
-    Args:
-        image: a NumPy array [H, W], which becomes [H, W, 3], or a tensor [H, W] or [1, H, W], which becomes [3, H, W],
-            or [B, 1, H, W], which becomes [B, 3, H, W]. Integers are taken on the scale of their type, floats on
-            [0, 1].
-        pattern: the colours of its first 2x2 pixels, row by row.
-        model: a loaded model, a name or path, or None for the default one.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile.
-
-    Raises:
-        UsageError: an argument that makes no sense. UnsupportedImageError: a colour image.
-        ModelMismatchError: a model for other images.
+    image: a NumPy array [H, W], which becomes [H, W, 3], or a tensor [H, W] or [1, H, W], which becomes [3, H, W], or
+    [B, 1, H, W], which becomes [B, 3, H, W]. pattern: the colours of its first 2x2 pixels, row by row. The rest is as
+    in `restorekit.denoise`. Raises UnsupportedImageError for a colour image.
     """
     if not isinstance(pattern, str):
         raise UsageError(f"pattern must be one of {', '.join(_PATTERNS)}, not {pattern!r}")

@@ -10,7 +10,11 @@ from restorekit.tasks.prelude import *
 
 SMALLEST_SIGMA = 0.1 / 255
 """The sigma that a picture without any noise is denoised with."""
-SEED = Option("Seed of the noise; it makes the same noise on every image.", "N", low=0)
+_SIGMA = Option(
+    "Standard deviation of the noise on the scale 0..255, whatever the file's depth; auto estimates it on each image.",
+    "NUMBER|auto",
+)
+_BLIND = Option("Let models estimate the noise level of each image, as `denoise --sigma auto` does.")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class NoiseOptions:
     """Options of `restorekit degrade noise`."""
 
     sigma: Annotated[str, Option("Standard deviation of the noise on the scale 0..255.", "NUMBER")]
-    seed: Annotated[int, SEED] = 0
+    seed: Annotated[int, base.SEED] = 0
 
 
 class Noise(base.Degradation[NoiseOptions]):
@@ -37,8 +41,7 @@ class Noise(base.Degradation[NoiseOptions]):
 
     @override
     def __call__(self, picture: imaging.Picture) -> batch_files.Restored:
-        noisy = noise_model.add_gaussian_noise(picture.to_float(), self.sigma, self.options.seed)
-        worse, notes = base.with_noise(picture, noisy)
+        worse, notes = base.with_noise(picture, picture.to_float(), self.sigma, self.options.seed)
         return batch_files.Restored(worse, parameters=(("sigma", 255 * self.sigma),), notes=notes)
 
 
@@ -59,31 +62,35 @@ class NoiseSection(base.TrainingSection):
         return 0.0 if self.low <= 1 else self.low, self.high
 
     @override
-    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
-        return _noisy(clean, random_sigmas(self.low, self.high, self.power, len(clean), generator), generator)
+    def draw(self, clean: Tensor, generator: torch.Generator) -> physics_base.Measurement:
+        sigma = random_sigmas(self.low, self.high, self.power, len(clean), generator)
+        return self._noisy(clean, sigma, generator)
 
     @override
-    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
-        return _noisy(clean, clean.new_full((len(clean),), value / 255), generator)
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+        return self._noisy(clean, clean.new_full((len(clean),), value / 255), generator)
+
+    def _noisy(self, clean: Tensor, sigma: Tensor, generator: torch.Generator) -> physics_base.Measurement:
+        y = base.noisy(clean, sigma, generator)
+        return physics_base.Measurement(y, y, sigma, sigma)
 
 
-def random_sigmas(low: float, high: float, power: float, count: int, generator: torch.Generator) -> torch.Tensor:
+def random_sigmas(low: float, high: float, power: float, count: int, generator: torch.Generator) -> Tensor:
     """Return noise levels (low + (high - low) u^power) / 255 with u uniform in [0, 1], [count]."""
     return (low + (high - low) * torch.rand(count, generator=generator) ** power) / 255
 
 
-def _noisy(clean: torch.Tensor, sigma: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
-    y = clean + sigma[:, None, None, None] * torch.randn(clean.shape, generator=generator)
-    return physics_base.Measurement(y, y, sigma, sigma)
+def chambolle(noisy: Image, weight: float) -> Any:
+    """Return Chambolle's estimate of an image, argmin_x ||x - y||^2 / (2 weight) + TV(x)."""
+    from skimage.restoration import denoise_tv_chambolle
+
+    axis = None if noisy.ndim == 2 else -1
+    return denoise_tv_chambolle(noisy, weight=weight, channel_axis=axis)  # type: ignore[no-untyped-call]
 
 
 def _tv(_: object, noisy: Image, sigma: float) -> Any:
-    """Return Chambolle's estimate. Weights over sigma were the best on photographs of BSDS500's training set."""
-    from skimage.restoration import denoise_tv_chambolle
-
-    ratio = float(np.interp(255 * sigma, (5, 15, 25), (0.48, 0.70, 0.85)))
-    axis = None if noisy.ndim == 2 else -1
-    return denoise_tv_chambolle(noisy, weight=ratio * sigma, channel_axis=axis)  # type: ignore[no-untyped-call]
+    """Return total variation's estimate. Weights over sigma were best on photographs of BSDS500's training set."""
+    return chambolle(noisy, float(np.interp(255 * sigma, (5, 15, 25), (0.48, 0.70, 0.85))) * sigma)
 
 
 def _nlm(_: object, noisy: Image, sigma: float) -> Any:
@@ -93,10 +100,8 @@ def _nlm(_: object, noisy: Image, sigma: float) -> Any:
     """
     from skimage.restoration import denoise_nl_means
 
-    axis = None if noisy.ndim == 2 else -1
-    return denoise_nl_means(
-        noisy, patch_size=5, patch_distance=6, h=0.6 * sigma, sigma=sigma, fast_mode=True, channel_axis=axis
-    )
+    sizes: dict[str, Any] = {"patch_size": 5, "patch_distance": 6, "channel_axis": None if noisy.ndim == 2 else -1}
+    return denoise_nl_means(noisy, h=0.6 * sigma, sigma=sigma, fast_mode=True, **sizes)
 
 
 def _bm3d(_: object, noisy: Image, sigma: float) -> Any:
@@ -111,9 +116,7 @@ class DenoiseBenchmarkOptions:
     """Options of `restorekit eval denoise`."""
 
     sigma: Annotated[list[str], Option("Noise level on the scale 0..255; repeatable.", "NUMBER")]
-    blind: Annotated[
-        bool, Option("Let models estimate the noise level of each image, as `denoise --sigma auto` does.")
-    ] = False
+    blind: Annotated[bool, _BLIND] = False
 
 
 class DenoiseBenchmark(base.Benchmark[float]):
@@ -172,14 +175,7 @@ class DenoiseBenchmark(base.Benchmark[float]):
 class DenoiseOptions:
     """Options of `restorekit denoise`."""
 
-    sigma: Annotated[
-        str,
-        Option(
-            "Standard deviation of the noise on the scale 0..255, whatever the file's depth; auto estimates it on each "
-            "image.",
-            "NUMBER|auto",
-        ),
-    ]
+    sigma: Annotated[str, _SIGMA]
 
 
 class Denoise(base.Task[DenoiseOptions]):
@@ -221,14 +217,7 @@ class Denoise(base.Task[DenoiseOptions]):
             if run.explain:
                 stride = run.settings.quality.stride
                 trace = base.RestorationTrace(model, sigma, stride, observed, estimate, imaging.Picture.to_float)
-            return batch_files.Restored(
-                picture.with_float(estimate),
-                model=model.card.name,
-                parameters=(("sigma", 255 * sigma),),
-                report=report,
-                notes=base.scale_notes(picture) + notes,
-                trace=trace,
-            )
+            return base.restored(picture, picture.with_float(estimate), model, report, notes, trace, sigma=255 * sigma)
 
         return restore
 
@@ -259,9 +248,9 @@ def _choose_model(
     low, high = (limit / 255 for limit in model.card.conditioning_range)
     taken = min(max(estimate, low, SMALLEST_SIGMA), high)
     found = f"noise estimated as sigma {255 * estimate:.3g}"
-    if taken == estimate:
-        return model, taken, (found,)
-    return model, taken, (f"{found}, taken as {255 * taken:.3g}, the nearest that {model.card.name} was made for",)
+    if taken != estimate:
+        found += f", taken as {255 * taken:.3g}, the nearest that {model.card.name} was made for"
+    return model, taken, (found,)
 
 
 def denoise(
@@ -275,18 +264,11 @@ def denoise(
 ) -> arrays.Array:
     """Remove Gaussian noise; return the same kind of array, of the same shape, dtype and device.
 
-    Args:
-        image: a NumPy array [H, W] or [H, W, 3], or a tensor [H, W], [C, H, W] or [B, C, H, W]. Integers are taken on
-            the scale of their type, floats on [0, 1].
-        sigma: standard deviation of the noise on the 0..255 scale, whatever the type; "auto" estimates it.
-        model: a loaded model, a name or path, or None for the one that measures best on grey or colour images at sigma.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile.
-
-    Raises:
-        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    image: a NumPy array [H, W] or [H, W, 3], or a tensor [H, W], [C, H, W] or [B, C, H, W]. Integers are taken on the
+    scale of their type, floats on [0, 1]. sigma: standard deviation of the noise on the 0..255 scale, whatever the
+    type; "auto" estimates it. model: a loaded model, a name or path, or None for the one that measures best on such
+    images. quality: fast, balanced or best; see `types.Quality`. device: auto, cpu, cuda or cuda:N. tile: pixels across
+    a tile. Raises UsageError for an argument that makes no sense, ModelMismatchError for a model for other images.
     """
-    return arrays.restore(
-        Denoise(), image, DenoiseOptions(str(sigma)), model, quality=quality, device=device, tile=tile
-    )
+    options = DenoiseOptions(str(sigma))
+    return arrays.restore(Denoise(), image, options, model, quality=quality, device=device, tile=tile)

@@ -3,12 +3,14 @@
 NumPy, torch and our own modules that need them are loaded at their first use: a bad option is told before torch is
 imported.
 """
+# ruff: noqa: F401 - tasks import these names from here
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +21,11 @@ from restorekit.tasks import base
 from restorekit.tasks.base import Baseline, Condition, Run
 from restorekit.types import BayerPattern, Boundary, DefaultModels, Option, Quality, RunReport, RunSettings, Units
 
-__all__ = [
-    "Baseline", "BayerPattern", "Boundary", "Callable", "Condition", "DefaultModels",
-    "Ge", "Gt", "Image", "Interval", "Mapping", "MinLen", "NDArray", "Option", "Path", "Quality", "Run",
-    "RunReport", "RunSettings", "Sequence", "Units", "UnreadableImageError", "UnsupportedImageError", "UsageError",
-    "admm", "arrays", "base", "batch", "batch_files", "bayer", "blur", "colours", "dataclass", "decimation",
-    "differentiation", "dihedral", "fourier", "imaging", "jpeg", "kspace_networks", "mri", "mri_files", "networks",
-    "noise_model", "np", "patches", "physics_base", "planning", "plug_and_play", "replace", "runner", "selection",
-    "split_bregman", "torch", "windowing", "zoo",
-]  # fmt: skip
-
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from restorekit import image as imaging
     from restorekit import models as networks
@@ -45,6 +38,7 @@ if TYPE_CHECKING:
     from restorekit.inference import windows as windowing
     from restorekit.models import kspace as kspace_networks
     from restorekit.numerics import dihedral, patches
+    from restorekit.pages import figures
     from restorekit.physics import base as physics_base
     from restorekit.physics import blur, decimation, jpeg
     from restorekit.physics import camera as colours
@@ -65,37 +59,18 @@ else:
             self._name = name
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(import_module(self._name), name)
+            return getattr(importlib.import_module(self._name), name)
 
-    NDArray = Image = Any
+    NDArray = Image = Tensor = Any
     np, torch = _Lazy("numpy"), _Lazy("torch")
     for _name, _module in {
-        "arrays": "tasks.arrays",
-        "zoo": "zoo",
-        "imaging": "image",
-        "networks": "models",
-        "batch_files": "batch.files",
-        "batch": "batch.run",
-        "planning": "batch.plan",
-        "mri_files": "image.mri",
-        "mri": "inference.mri",
-        "plug_and_play": "inference.plug_and_play",
-        "runner": "inference.runner",
-        "windowing": "inference.windows",
-        "kspace_networks": "models.kspace",
-        "dihedral": "numerics.dihedral",
-        "patches": "numerics.patches",
-        "physics_base": "physics.base",
-        "blur": "physics.blur",
-        "decimation": "physics.decimation",
-        "jpeg": "physics.jpeg",
-        "colours": "physics.camera",
-        "fourier": "physics.kspace",
-        "bayer": "physics.mosaic",
-        "noise_model": "physics.noise",
-        "admm": "solvers.admm",
-        "differentiation": "solvers.differentiation",
-        "split_bregman": "solvers.split_bregman",
-        "selection": "zoo.selection",
-    }.items():
+        "arrays": "tasks.arrays", "zoo": "zoo", "imaging": "image", "networks": "models", "batch_files": "batch.files",
+        "batch": "batch.run", "planning": "batch.plan", "mri_files": "image.mri", "mri": "inference.mri",
+        "plug_and_play": "inference.plug_and_play", "runner": "inference.runner", "windowing": "inference.windows",
+        "kspace_networks": "models.kspace", "dihedral": "numerics.dihedral", "patches": "numerics.patches",
+        "physics_base": "physics.base", "blur": "physics.blur", "decimation": "physics.decimation",
+        "jpeg": "physics.jpeg", "colours": "physics.camera", "fourier": "physics.kspace", "bayer": "physics.mosaic",
+        "noise_model": "physics.noise", "admm": "solvers.admm", "differentiation": "solvers.differentiation",
+        "split_bregman": "solvers.split_bregman", "selection": "zoo.selection", "figures": "pages.figures",
+    }.items():  # fmt: skip
         globals()[_name] = _Lazy(f"restorekit.{_module}")

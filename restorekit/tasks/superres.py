@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 from typing_extensions import override
 
-from restorekit.tasks.deblur import NOISE
 from restorekit.tasks.prelude import *
 
 _SCALES = (2, 3, 4)
+_SMALLER = Option("How many times smaller in height and width.", "2|3|4", low=2, high=4)
+_SMALLER_EACH = replace(_SMALLER, help="How many times smaller in height and width; repeatable.")
+_LARGER = replace(_SMALLER, help="How many times larger in height and width.")
 _ITERATIONS = {2: 5, 3: 12, 4: 12}
 _FIRST, _WEIGHT, _LEAST_NOISE = 20 / 255, 2.0, 1 / 255
 """ADMM for denoisers, chosen at scales 2 and 3 on crops of training photographs; half-quadratic splitting was worse
@@ -30,8 +32,7 @@ _MULTIPLE = 12
 class Enlarging:
     """How an image is enlarged: argmin of 1/2 ||A x - y||^2 + prior(x), A bicubic downsampling by `scale`.
 
-    Raises:
-        UsageError: another scale or number of iterations than the model was trained for.
+    Raises UsageError for another scale or number of iterations than the model was trained for.
     """
 
     scale: int
@@ -61,9 +62,8 @@ class Enlarging:
     def splitting(self) -> admm.Splitting | plug_and_play.LearnedSplitting:
         """The schedule of an iterative model; for a denoiser one that fits the scale."""
         of_denoisers = admm.Splitting(_ITERATIONS[self.scale], _FIRST, None, _WEIGHT, _LEAST_NOISE)
-        return plug_and_play.splitting_for(
-            self.model, of_denoisers, self.run.iterations, decimation.bicubic_error(self.scale)
-        )
+        error = decimation.bicubic_error(self.scale)
+        return plug_and_play.splitting_for(self.model, of_denoisers, self.run.iterations, error)
 
     def __call__(self, observed: Image) -> tuple[Image, RunReport]:
         """Return an image [h, w] or [h, w, 3] at `scale` times its height and width, in [0, 1], and what it took.
@@ -76,95 +76,82 @@ class Enlarging:
         # The first guess and the data step look one pixel further or, too little to show, everywhere.
         halo = _HALO if enlarger is None else enlarger.view + 1
         pixels = windowing.window_pixels(seen, runner.resolve_device(self.run.settings.device)) // self.scale**2
-        return windowing.solve_over_windows(
-            self._solve, observed, windowing.Windows(pixels, halo, self.scale), self.run.watch
-        )
+        windows = windowing.Windows(pixels, halo, self.scale)
+        return windowing.solve_over_windows(self._solve, observed, windows, self.run.watch)
 
     def _solve(self, observed: Image) -> tuple[Image, RunReport]:
         """Enlarge a window."""
         scale, settings, enlarger = self.scale, self.run.settings, self._enlarger
-        physics = decimation.bicubic_decimation(scale)
-        height, width = (scale * side for side in observed.shape[:2])
+        size = scale * observed.shape[0], scale * observed.shape[1]
         y = blur.extend_periodic(runner.as_batch(observed, runner.resolve_device(settings.device)), _MARGIN)
         if enlarger is None:
-            x0 = decimation.enlarge_bicubic(y, scale)
-
-            def prox(z: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
-                return physics.prox_l2(z, y, rho)
-
+            physics, x0 = decimation.bicubic_decimation(scale), decimation.enlarge_bicubic(y, scale)
+            noise, splitting, watch = self.noise, self.splitting, self.run.watch
             x, report = plug_and_play.solve(
-                self.model, prox, x0, self.noise, self.splitting, settings, (height, width), self.run.watch
+                self.model, lambda z, rho: physics.prox_l2(z, y, rho), x0, noise, splitting, settings, size, watch
             )
         else:
-            y = y.expand(-1, enlarger.channels, -1, -1)
-            measurement = _measured(y, scale, y.new_full((1,), self.noise))
-            shape = (1 if observed.ndim == 2 else observed.shape[2], height, width)
-            x, report = _enlarged(enlarger, measurement, settings.quality, shape, self.run.watch)
+            x, report = self._enlarged(enlarger, y, size)
         return runner.as_pixels(x, observed.ndim), report
 
+    def _enlarged(self, enlarger: networks.Enlarger, y: Tensor, size: tuple[int, int]) -> tuple[Tensor, RunReport]:
+        """Return the first rows and columns, `size`, of a network's image of y, [1, C, h, w], clamped to [0, 1].
 
-def _measured(y: torch.Tensor, scale: int, sigma: torch.Tensor) -> physics_base.Measurement:
+        A grey image is the mean over the colours. At best it is the mean over the dihedral views: bicubic downsampling
+        goes alike with all of them. `watch` is told of the step from the first guess.
+        """
+        started = time.perf_counter()
+        network, sigma = enlarger.to(y.device), y.new_full((1,), self.noise)
+        measurement = _measured(y.expand(-1, enlarger.channels, -1, -1), self.scale, sigma)
+
+        def enlarge(view: int) -> Tensor:
+            seen, guess = (dihedral.dihedral(image, view) for image in (measurement.y, measurement.x0))
+            return network.reconstruct(replace(measurement, y=seen, x0=guess))
+
+        best = self.run.settings.quality is Quality.BEST
+        with runner.inference():
+            x = patches.within_memory(lambda: dihedral.mean_over_dihedral(enlarge) if best else enlarge(0))
+            estimate = x[..., : size[0], : size[1]]
+            estimate = (estimate if y.shape[1] == x.shape[1] else estimate.mean(1, keepdim=True)).clamp(0, 1)
+            if self.run.watch is not None:
+                self.run.watch(estimate, float(differentiation.relative_change(measurement.x0, x)))
+        return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)
+
+
+def _measured(y: Tensor, scale: int, sigma: Tensor) -> physics_base.Measurement:
     """Return the measurement of small images [B, C, h, w] whose noise is sigma, [B]."""
-    error = y.new_full((len(y),), decimation.bicubic_error(scale))
-    return physics_base.Measurement(
-        y, decimation.enlarge_bicubic(y, scale), error, sigma, decimation.bicubic_decimation(scale)
-    )
+    error, x0 = y.new_full((len(y),), decimation.bicubic_error(scale)), decimation.enlarge_bicubic(y, scale)
+    return physics_base.Measurement(y, x0, error, sigma, decimation.bicubic_decimation(scale))
 
 
-def _enlarged(
-    network: networks.Enlarger,
-    measurement: physics_base.Measurement,
-    quality: Quality,
-    shape: tuple[int, int, int],
-    watch: plug_and_play.Watch | None,
-) -> tuple[torch.Tensor, RunReport]:
-    """Return the first rows and columns of a network's images, [1, *shape], clamped to [0, 1].
+def _resized(
+    picture: imaging.Picture, resize: Callable[[Tensor], Tensor], pixels: Image | None = None
+) -> imaging.Picture:
+    """Return a picture of another size and the same depth, `resize` being of images [B, C, H, W], alpha likewise.
 
-    Grey images are the mean over the colours. At best it is the mean over the dihedral views: bicubic downsampling goes
-    alike with all of them. `watch` is told of the step from the first guess.
+    pixels: in place of those that were resized.
     """
-    started = time.perf_counter()
-    network, x0 = network.to(measurement.y.device), measurement.x0
 
-    def enlarge(view: int) -> torch.Tensor:
-        return network.reconstruct(
-            replace(measurement, y=dihedral.dihedral(measurement.y, view), x0=dihedral.dihedral(x0, view))
-        )
+    def sized(part: imaging.Picture, values: Image) -> imaging.Picture:
+        return replace(part, pixels=np.empty(values.shape, part.pixels.dtype)).with_float(values)
 
-    with runner.inference():
-        x = patches.within_memory(
-            lambda: dihedral.mean_over_dihedral(enlarge) if quality is Quality.BEST else enlarge(0)
-        )
-        channels, height, width = shape
-        estimate = x[..., :height, :width]
-        estimate = (estimate if channels == x.shape[1] else estimate.mean(1, keepdim=True)).clamp(0, 1)
-        if watch is not None:
-            watch(estimate, float(differentiation.relative_change(x0, x)))
-    return estimate, RunReport(str(x.device), 1, time.perf_counter() - started)
-
-
-def _resized(picture: imaging.Picture, resize: Callable[[torch.Tensor], torch.Tensor]) -> imaging.Picture:
-    """Return a picture of another size by a function of images [B, C, H, W], alpha likewise, in the same depth."""
-
-    def apply(part: imaging.Picture) -> imaging.Picture:
-        image = resize(runner.as_batch(part.to_float(), torch.device("cpu")))
-        return _with_pixels(part, runner.as_pixels(image, part.pixels.ndim))
-
+    changed = sized(picture, _on_pixels(picture.to_float(), resize) if pixels is None else pixels)
     if picture.alpha is None:
-        return apply(picture)
-    return replace(apply(picture), alpha=apply(imaging.Picture(picture.alpha, picture.metadata)).pixels)
+        return changed
+    alpha = imaging.Picture(picture.alpha, picture.metadata)
+    return replace(changed, alpha=sized(alpha, _on_pixels(alpha.to_float(), resize)).pixels)
 
 
-def _with_pixels(picture: imaging.Picture, pixels: Image) -> imaging.Picture:
-    """Return the picture with pixels of another size."""
-    return replace(picture, pixels=np.empty(pixels.shape, picture.pixels.dtype)).with_float(pixels)
+def _on_pixels(pixels: Image, function: Callable[[Tensor], Tensor]) -> Image:
+    """Return what a function of images [B, C, H, W] makes of an image [H, W] or [H, W, C]."""
+    return runner.as_pixels(function(runner.as_batch(pixels, torch.device("cpu"))), pixels.ndim)
 
 
 @dataclass(frozen=True)
 class DownsampleOptions:
     """Options of `restorekit degrade downsample`."""
 
-    scale: Annotated[int, Option("How many times smaller in height and width.", "2|3|4", low=2, high=4)]
+    scale: Annotated[int, _SMALLER]
 
 
 class Downsample(base.Degradation[DownsampleOptions]):
@@ -222,7 +209,7 @@ class DownsamplingSection(base.TrainingSection):
         return float(min(self.scales)), float(max(self.scales))
 
     @override
-    def draw(self, clean: torch.Tensor, generator: torch.Generator) -> physics_base.Measurement:
+    def draw(self, clean: Tensor, generator: torch.Generator) -> physics_base.Measurement:
         shares = torch.tensor([float(scale**2 if self.one_size else 1) for scale in self.scales])
         scale = self.scales[int(torch.multinomial(shares, 1, generator=generator))]
         if self.one_size:
@@ -231,30 +218,23 @@ class DownsamplingSection(base.TrainingSection):
         return _small(clean, scale, self.noise / 255 * torch.rand(len(clean), generator=generator), generator)
 
     @override
-    def at(self, clean: torch.Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
+    def at(self, clean: Tensor, value: float, generator: torch.Generator) -> physics_base.Measurement:
         return _small(clean, int(value), clean.new_zeros(len(clean)), generator)
 
 
-def _small(
-    clean: torch.Tensor, scale: int, sigma: torch.Tensor, generator: torch.Generator
-) -> physics_base.Measurement:
-    small = decimation.shrink_bicubic(clean, scale)
-    return _measured(small + sigma[:, None, None, None] * torch.randn(small.shape, generator=generator), scale, sigma)
+def _small(clean: Tensor, scale: int, sigma: Tensor, generator: torch.Generator) -> physics_base.Measurement:
+    return _measured(base.noisy(decimation.shrink_bicubic(clean, scale), sigma, generator), scale, sigma)
 
 
 def _bicubic(_: object, observed: Image, scale: int) -> Image:
-    return runner.as_pixels(
-        decimation.enlarge_bicubic(runner.as_batch(observed, torch.device("cpu")), scale), observed.ndim
-    )
+    return _on_pixels(observed, lambda y: decimation.enlarge_bicubic(y, scale))
 
 
 @dataclass(frozen=True)
 class SuperresBenchmarkOptions:
     """Options of `restorekit eval superres`."""
 
-    scale: Annotated[
-        list[int], Option("How many times smaller in height and width; repeatable.", "2|3|4", low=2, high=4)
-    ]
+    scale: Annotated[list[int], _SMALLER_EACH]
 
 
 class SuperresBenchmark(base.Benchmark[int]):
@@ -285,9 +265,7 @@ class SuperresBenchmark(base.Benchmark[int]):
 
     @override
     def degrade(self, clean: Image, condition: int, seed: int) -> Image:
-        return runner.as_pixels(
-            decimation.shrink_bicubic(runner.as_batch(clean, torch.device("cpu")), condition), clean.ndim
-        )
+        return _on_pixels(clean, lambda x: decimation.shrink_bicubic(x, condition))
 
     @override
     def describe(self, condition: int) -> Condition:
@@ -296,8 +274,7 @@ class SuperresBenchmark(base.Benchmark[int]):
     @override
     def check(self, run: Run) -> None:
         for scale in self.conditions:
-            conditioning = _conditioning(run.models, scale)
-            run.models.preload(conditioning)
+            run.models.preload(_conditioning(run.models, scale))
             if run.models.named is not None:
                 Enlarging(scale, 0.0, run.models.named, run)
 
@@ -321,8 +298,8 @@ def _conditioning(models: zoo.ModelSelection, scale: int) -> int | None:
 class SuperresOptions:
     """Options of `restorekit superres`."""
 
-    scale: Annotated[int, Option("How many times larger in height and width.", "2|3|4", low=2, high=4)]
-    noise: Annotated[str, NOISE] = "0"
+    scale: Annotated[int, _LARGER]
+    noise: Annotated[str, base.NOISE] = "0"
 
 
 class Superres(base.Task[SuperresOptions]):
@@ -349,12 +326,12 @@ class Superres(base.Task[SuperresOptions]):
 
     @override
     def check(self, options: SuperresOptions, inputs: Sequence[str]) -> None:
-        base.parse_sigma(options.noise, "noise", zero=True, auto=True)
+        base.parse_noise(options.noise)
         _check_scale(options.scale)
 
     @override
     def known(self, options: SuperresOptions) -> tuple[float | None, float | None]:
-        return base.parse_sigma(options.noise, "noise", zero=True, auto=True), options.scale
+        return base.parse_noise(options.noise), options.scale
 
     @override
     def greatest_noise(self, card: zoo.ModelCard) -> float:
@@ -363,10 +340,9 @@ class Superres(base.Task[SuperresOptions]):
     @override
     def prepare(self, options: SuperresOptions, run: Run) -> batch.Operation:
         self.check(options, ())
-        scale, named = options.scale, base.parse_sigma(options.noise, "noise", zero=True, auto=True)
+        scale, named = options.scale, base.parse_noise(options.noise)
         conditioning = _conditioning(run.models, scale)
-        if named is not None:
-            base.check_noise(named, run.models.cards(conditioning), self.greatest_noise)
+        base.check_noise(named, run.models.cards(conditioning), self.greatest_noise)
         if run.models.named is not None:
             Enlarging(scale, 0.0, run.models.named, run)
 
@@ -376,17 +352,9 @@ class Superres(base.Task[SuperresOptions]):
             noise, notes = base.noise_of(observed, named, self.greatest_noise(model.card))
             enlarging = Enlarging(scale, noise, model, run)
             pixels, report = enlarging(observed)
-            alpha = picture.alpha
-            if alpha is not None:
-                alpha = _resized(
-                    imaging.Picture(alpha, picture.metadata), lambda x: decimation.enlarge_bicubic(x, scale)
-                ).pixels
-            return batch_files.Restored(
-                replace(_with_pixels(picture, pixels), alpha=alpha),
-                model=model.card.name,
-                parameters=(("scale", scale), ("noise", 255 * noise), ("iterations", enlarging.iterations)),
-                report=report,
-                notes=base.scale_notes(picture) + notes,
+            large = _resized(picture, lambda x: decimation.enlarge_bicubic(x, scale), pixels)
+            return base.restored(
+                picture, large, model, report, notes, scale=scale, noise=255 * noise, iterations=enlarging.iterations
             )
 
         return restore
@@ -405,18 +373,7 @@ def superres(
 ) -> arrays.Array:
     """Enlarge an image; return the same kind of array, `scale` times as high and wide, of its dtype and device.
 
-    Args:
-        image: the result of bicubic downsampling without antialiasing, as `denoise` takes images.
-        scale: 2, 3 or 4.
-        noise: standard deviation of the noise on the 0..255 scale; "auto" estimates it.
-        iterations: how many, None for as many as measured best.
-        model: a loaded model, a name or path, trained for this or to denoise, or None for the default one.
-        quality: fast, balanced or best; see `types.Quality`.
-        device: auto, cpu, cuda or cuda:N.
-        tile: pixels across a tile of the denoiser.
-
-    Raises:
-        UsageError: an argument that makes no sense. ModelMismatchError: a model for other images.
+    image: the result of bicubic downsampling without antialiasing. The rest is as in `restorekit.deblur`.
     """
     options = SuperresOptions(scale, str(noise))
     return arrays.restore(
