@@ -3,7 +3,7 @@
 import torch
 
 from restorekit.models import Enlarger, SparseCoding, SparseCodingSettings
-from restorekit.models.enlarger import EnlargerSettings
+from restorekit.models.convolutional import EnlargerSettings
 
 
 def tiny_network(

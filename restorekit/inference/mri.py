@@ -16,9 +16,8 @@ from restorekit.inference.runner import inference, resolve_device
 from restorekit.models.kspace import KspaceNetwork, kspace_measurement
 from restorekit.numerics.patches import within_memory
 from restorekit.physics.kspace import SampledFourier, channels_of, complex_of
-from restorekit.solvers.admm import Splitting
+from restorekit.solvers.admm import Splitting, total_variation
 from restorekit.solvers.differentiation import relative_change
-from restorekit.solvers.split_bregman import total_variation
 from restorekit.types import RunReport, RunSettings
 from restorekit.zoo import LoadedModel
 

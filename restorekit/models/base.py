@@ -31,15 +31,17 @@ Number = Annotated[float, Ge(0), Lt(math.inf)]
 Steps = Annotated[tuple[Count, ...], AfterValidator(_increasing)]
 Widths = Annotated[tuple[Count, ...], MinLen(1)]
 Knots = Annotated[tuple[Number, ...], MinLen(1), AfterValidator(_increasing)]
+Fitted = tuple[tuple[Tensor, Tensor | None], ...]
+"""Images, each with the weights of its pixels, [H, W], or None where all count alike."""
 
 
 class Reconstructor(nn.Module, ABC):
     """A network that makes images of a measurement.
 
     channels: 1 for grey images, 2 for complex ones, 3 for RGB. patch_size: the least height and width of an image, in
-    pixels. matrices: the names of the parameters that are matrices, whose rows and columns training may precondition.
-    rates: the learning rates of the parameters that have one of their own in training. repeated_part: the name of the
-    submodule that does most of the work, empty for the network itself.
+    pixels. matrices: names of the parameters that are matrices, whose rows and columns training may precondition.
+    rates: learning rates of parameters that have one of their own. repeated_part: name of the submodule that does most
+    of the work, empty for the network itself.
     """
 
     channels: int
@@ -57,23 +59,17 @@ class Reconstructor(nn.Module, ABC):
     def reconstruct(self, measurement: Measurement, stride: int = 1, tile_size: int | None = None) -> Tensor:
         """Return the images [B, C, H, W], perhaps outside [0, 1]; stride and tile_size as in `PatchNetwork.forward`."""
 
-    def fitted(
-        self, measurement: Measurement, stride: int, generator: torch.Generator
-    ) -> tuple[tuple[Tensor, Tensor | None], ...]:
-        """Return the images that training compares with the clean ones, and the weights of their pixels, [H, W].
-
-        The weights are None where all count alike. `generator` serves random draws.
-        """
+    def fitted(self, measurement: Measurement, stride: int, generator: torch.Generator) -> Fitted:
+        """Return the images that training compares with the clean ones; `generator` serves random draws."""
         return ((self.reconstruct(measurement, stride), None),)
 
     @torch.no_grad()
     def load_compatible_weights(self, source: Reconstructor) -> bool:
         """Copy the parameters of another network; return False if they do not fit."""
-        own, numbers = self.state_dict(), source.state_dict()
-        if {name: tensor.shape for name, tensor in own.items()} != {name: t.shape for name, t in numbers.items()}:
-            return False
-        self.load_state_dict(numbers)
-        return True
+        own, given = ({name: t.shape for name, t in some.state_dict().items()} for some in (self, source))
+        if own == given:
+            self.load_state_dict(source.state_dict())
+        return own == given
 
 
 @dataclass(frozen=True)
@@ -106,9 +102,8 @@ class View:
 class PatchNetwork(Reconstructor):
     """A network that estimates a clean image from the patches of an observed one.
 
-    halo: the number of pixels around a tile that it also looks at; 0 if each patch is restored by itself.
-    bytes_per_patch: working memory for one patch of a tile. views: the views whose estimates are averaged at the best
-    quality; the first suffices otherwise.
+    halo: pixels around a tile that it also looks at; 0 if each patch is restored by itself. bytes_per_patch: working
+    memory for a patch of a tile. views: those whose estimates are averaged at the best quality; else the first is used.
     """
 
     halo: int = 0
@@ -125,9 +120,9 @@ class PatchNetwork(Reconstructor):
         return stride
 
     def windows(self, length: int, first: int = 0) -> list[Window]:
-        """Return the windows to restore a side of `length` pixels by, later ones overwriting earlier ones.
+        """Return the windows, later ones overwriting earlier ones, that restore a side with cells from `first` on.
 
-        Cells begin at `first`. The last window may end beyond the image, which then has to be extended.
+        The last window may end beyond the image, which then has to be extended.
         """
         whole = slice(0, max(length, self.patch_size))
         return [Window(whole, whole)]
@@ -157,13 +152,11 @@ class PatchNetwork(Reconstructor):
     ) -> tuple[Tensor, Tensor]:
         """Return sums of the patch estimates, [B, C, H, W], and their number at each pixel, [H, W], to divide by.
 
-        Args:
-            observed: images [B, C, H, W], at least as high and wide as a patch; values outside [0, 1] are welcome.
-            conditioning: how strong the degradation is, [B]: for noise its sigma, in [0, 1].
-            stride: restore every stride-th patch in each direction.
-            tile_size: restore blocks of at most this many pixels across, each patch once and the last row and column of
-                patches included. None restores the regular grid at once and leaves pixels beyond it uncovered.
-            mask: 1 where a value was observed, 0 where not, [B, C, H, W]; None if all were.
+        observed: images [B, C, H, W], at least as high and wide as a patch; values outside [0, 1] are welcome.
+        conditioning: how strong the degradation is, [B]: for noise its sigma, in [0, 1]. stride: restore every
+        stride-th patch in each direction. tile_size: restore blocks of at most this many pixels across, each patch once
+        and the last row and column of patches included; None restores the regular grid at once and leaves pixels beyond
+        it uncovered. mask: 1 where a value was observed, 0 where not, [B, C, H, W]; None if all were.
         """
 
     @override
@@ -173,13 +166,9 @@ class PatchNetwork(Reconstructor):
         return quotient
 
     @override
-    def fitted(
-        self, measurement: Measurement, stride: int, generator: torch.Generator
-    ) -> tuple[tuple[Tensor, Tensor | None], ...]:
-        """Return the estimate with its coverage as the weight of pixels.
-
-        That makes up for the border of a crop, which fewer patches cover: Lecouat, Ponce and Mairal, Fully Trainable
-        and Interpretable Non-Local Sparse Models, section 3.6.
+    def fitted(self, measurement: Measurement, stride: int, generator: torch.Generator) -> Fitted:
+        """Return the estimate with its coverage as weight, to make up for the border of a crop, which fewer patches
+        cover: Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, section 3.6.
         """
         sums, covered = self(measurement.x0, measurement.conditioning, stride, mask=measurement.mask)
         return ((sums / covered.clamp_min(1), covered),)

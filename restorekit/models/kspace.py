@@ -1,27 +1,25 @@
 """Networks that reconstruct images from a part of their k-space."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from restorekit.models.base import Count, Knots, Reconstructor, Widths
-from restorekit.models.sparse_coding import SparseCoding
-from restorekit.models.unet import UNet, UNetSettings
+from restorekit.models.convolutional import UNet, UNetSettings
+from restorekit.models.sparse_coding import SparseCoding, SparseMatrices, chunks
 from restorekit.numerics.dihedral import DIHEDRAL_VIEWS, dihedral, dihedral_inverse
 from restorekit.numerics.finite_differences import finite_differences_spectra
 from restorekit.numerics.level_interpolation import LevelInterpolation
 from restorekit.numerics.patches import aggregate_patches, extract_patches, regular_length
 from restorekit.physics.base import Measurement
 from restorekit.physics.kspace import SampledFourier
-from restorekit.priors.base import Thresholds
-from restorekit.priors.sparse import soft_threshold
+from restorekit.priors.codes import Thresholds, soft_threshold
 from restorekit.priors.total_variation import NEIGHBOURS, SplitVariation
 from restorekit.settings import Settings
 from restorekit.solvers.proximal_gradient import Operators, gradient_step
@@ -32,15 +30,12 @@ LEAST_NOISE = 1 / 255
 """Data and prior are weighed as if there were at least this noise."""
 LAST_LEVEL = 0.1
 """Before training, the last sigma of the U-Net over the first."""
-CHUNK = 1024
-"""Patches that take a step together, so that their codes stay in the cache."""
 FIRST_THETA, LAST_THETA = 1.0, 0.1
 """Thresholds before training, over the conditioning: they fall as the image gets better."""
 INITIAL_NOISE_THRESHOLD = 0.2
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A prior's image z, [B, C, H, W], and its certainty of each frequency, P, [B, 1, H, W].
 
     P weighs squares in Fourier space, ||v||^2_P = sum_f P(f) |v(f)|^2, and is the same at opposite frequencies.
@@ -52,11 +47,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class KspaceSettings(Settings):
-    """What fixes the shapes of a network.
-
-    channels: 1 real, 2 complex images. steps: K. knots: values of the conditioning, in [0, 1], at which parameters that
-    depend on it are stored.
-    """
+    """channels: 1 real, 2 complex images. steps: K. knots: the conditioning, in [0, 1], where parameters are stored."""
 
     channels: Count
     steps: Count
@@ -64,8 +55,7 @@ class KspaceSettings(Settings):
 
 
 class KspaceNetwork(Reconstructor):
-    """x_0 = A^T y,   x_{k+1} = argmin_x 1/2 ||A x - y||^2 + gamma_k / 2 ||F (x - z_k)||^2_P_k,   z_k and P_k the
-    prior's `Estimate`.
+    """x_0 = A^T y,  x_{k+1} = argmin_x 1/2 ||A x - y||^2 + gamma_k / 2 ||F (x - z_k)||^2_P_k,  z_k, P_k an `Estimate`.
 
     gamma_k = (sigma^2 + sigma_0^2) / tau_k^2, with tau_k, the error of z_k, learned. All parameters are the same for
     every sampling pattern; those that depend on the number of samples are stored at knots of the conditioning. Images
@@ -100,16 +90,13 @@ class KspaceNetwork(Reconstructor):
         gammas = ((sigma.square() + LEAST_NOISE**2)[:, None] / error.square()).expand(-1, self.steps)
         estimate = self._prior(measurement.conditioning, sigma, stride)
         for k, gamma in enumerate(gammas.T[..., None, None, None]):
-            z = estimate(k, x)
-            x = measurement.physics.prox_l2(z.image, y, gamma * z.certainty)
+            z, certainty = estimate(k, x)
+            x = measurement.physics.prox_l2(z, y, gamma * certainty)
             yield peak * x
 
     @abstractmethod
     def _prior(self, conditioning: Tensor, sigma: Tensor, stride: int) -> Callable[[int, Tensor], Estimate]:
-        """Return the function from k and x_k to z_k and P_k, called for k = 0, 1, ...
-
-        Magnitudes of x_k are about 1 at most; conditioning and sigma are those of each image, [B].
-        """
+        """Return what makes z_k and P_k of k = 0, 1, ... and x_k, of magnitudes up to about 1; arguments are [B]."""
 
 
 def kspace_measurement(physics: SampledFourier, y: Tensor, noise: Tensor) -> Measurement:
@@ -141,7 +128,6 @@ class CsUNet(KspaceNetwork):
     Real and imaginary part are denoised as two images. Like the Fourier transform, D takes an image to be periodic
     where its sides are no multiples of a cell's. At `stride` 1 the result is the mean over all symmetries: of K steps
     in each of which D sees the image rotated and mirrored so.
-
     Source: Aggarwal, Mani and Jacob, MoDL: Model Based Deep Learning Architecture for Inverse Problems, 2019, for a
     network that all steps share between exact data steps.
     """
@@ -169,7 +155,7 @@ class CsUNet(KspaceNetwork):
             yield from super().iterates(measurement, stride)
             return
         tensors = (measurement.y, measurement.x0, measurement.conditioning, measurement.sigma)
-        y, x0, conditioning, sigma = (tensor.repeat(DIHEDRAL_VIEWS, *[1] * (tensor.ndim - 1)) for tensor in tensors)
+        y, x0, conditioning, sigma = (torch.cat([tensor] * DIHEDRAL_VIEWS) for tensor in tensors)
         for x in super().iterates(Measurement(y, x0, conditioning, sigma, measurement.physics), stride):
             yield x.reshape(DIHEDRAL_VIEWS, -1, *x.shape[1:]).mean(0)
 
@@ -181,10 +167,8 @@ class CsUNet(KspaceNetwork):
 
         def estimate(k: int, x: Tensor) -> Estimate:
             height, width = x.shape[2:]
-            rows, cols = (
-                torch.arange(regular_length(side, cell, cell), device=x.device) % side for side in (height, width)
-            )
-            parts = x.reshape(-1, 1, height, width)[..., rows, :][..., cols]
+            sides = (regular_length(side, cell, cell) for side in (height, width))
+            parts, _, _ = _continued(x.reshape(-1, 1, height, width), *sides)
             at = sigmas[:, k].repeat_interleave(x.shape[1])
             ways = DIHEDRAL_VIEWS if stride == 1 else 1
             denoised = [
@@ -212,7 +196,6 @@ class CsSparseCoding(KspaceNetwork):
     `gradient_step` from the previous ones, with untied D, C, W, and are soft thresholded: by `Thresholds`, and n_k
     sigma more where there is noise. Real and imaginary part are coded as two images. Like the Fourier transform,
     patches take an image to be periodic, so that as many cover its border as its middle.
-
     Source: Lecouat, Ponce and Mairal, Trainable Priors with Adaptive Smoothing and Game Encoding, section 4 and table
     1, variance reduction being in its discrete form. There the codes follow the gradient of the data term through the
     average of patches, here the data step is exact.
@@ -223,8 +206,7 @@ class CsSparseCoding(KspaceNetwork):
 
     def __init__(self, settings: CsSparseCodingSettings) -> None:
         super().__init__(settings)
-        self.settings = settings
-        steps = settings.steps
+        self.settings, steps = settings, settings.steps
         self.coding = PatchCoding(settings.patch_size, settings.atoms)
         self.sparse = Thresholds(steps, settings.atoms, settings.knots)
         self.momentum = nn.Parameter(torch.zeros(steps))
@@ -242,10 +224,7 @@ class CsSparseCoding(KspaceNetwork):
             return super().load_compatible_weights(source)
         if source.synthesis.shape != self.coding.synthesis.shape:
             return False
-        scaled = source.synthesis / torch.linalg.matrix_norm(source.synthesis, 2)
-        self.coding.dictionary.copy_(scaled)
-        self.coding.analysis.copy_(scaled.T)
-        self.coding.synthesis.copy_(scaled)
+        self.coding.initialise(source.synthesis)
         falling = torch.logspace(0, 1, self.steps, LAST_THETA / FIRST_THETA)
         self.sparse.theta.copy_(FIRST_THETA * falling[:, None].expand_as(self.sparse.theta))
         return True
@@ -254,22 +233,29 @@ class CsSparseCoding(KspaceNetwork):
     def _prior(self, conditioning: Tensor, sigma: Tensor, stride: int) -> Callable[[int, Tensor], Estimate]:
         more = self.noise_threshold.clamp_min(0)[:, None] * sigma
         thresholds = self.sparse(conditioning) + more[:, :, None, None]
-        last: tuple[Tensor, Tensor, Tensor] | None = None  # z, alpha of the step before, alpha of the one before that
+        z: Tensor | None = None
+        codes: tuple[Tensor, Tensor] | None = None  # alpha of the step before, and of the one before that
 
         def estimate(k: int, x: Tensor) -> Estimate:
-            nonlocal last
-            z, *codes = (None, None, None) if last is None else last
+            nonlocal z, codes
             target = torch.lerp(x, z, self.feedback[k]) if z is not None and self.settings.variance else x
             parts = target.reshape(-1, 1, *x.shape[2:])
             threshold = thresholds[k].repeat_interleave(x.shape[1], 0)
-            average, *codes = self.coding(parts, *codes, threshold, self.momentum[k : k + 1], stride)
-            last = average.view_as(x), codes[0], codes[1]
-            return Estimate(last[0])
+            average, made, before = self.coding(parts, codes, threshold, self.momentum[k : k + 1], stride)
+            z, codes = average.view_as(x), (made, before)
+            return Estimate(z)
 
         return estimate
 
 
-class PatchCoding(nn.Module):
+def _continued(images: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return periodic images as if they had that size, and the rows and columns of the given ones that this takes."""
+    rows = torch.arange(height, device=images.device) % images.shape[-2]
+    cols = torch.arange(width, device=images.device) % images.shape[-1]
+    return images[..., rows, :][..., cols], rows, cols
+
+
+class PatchCoding(SparseMatrices):
     """D, C and W of patches, and one step of the codes of periodic images with them."""
 
     channels = 1
@@ -277,60 +263,42 @@ class PatchCoding(nn.Module):
     def __init__(self, patch_size: int, atoms: int) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.dictionary = nn.Parameter(torch.zeros(patch_size**2, atoms))  # D
-        self.analysis = nn.Parameter(torch.zeros(atoms, patch_size**2))  # C^T
-        self.synthesis = nn.Parameter(torch.zeros(patch_size**2, atoms))  # W
+        self.make_matrices(patch_size**2, atoms)
 
     def forward(
-        self,
-        images: Tensor,
-        codes: Tensor | None,
-        previous: Tensor | None,
-        threshold: Tensor,
-        momentum: Tensor,
-        stride: int,
+        self, images: Tensor, codes: tuple[Tensor, Tensor] | None, threshold: Tensor, momentum: Tensor, stride: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the average of the patch estimates, the codes alpha_k that they are made of, and alpha_{k-1}.
 
-        Args:
-            images: the source of the patches, [B, 1, H, W].
-            codes: alpha_{k-1}, [B, N, p]; None to begin from zero.
-            previous: alpha_{k-2}, likewise; overwritten without gradients.
-            threshold: of alpha_k, [B, 1, p].
-            momentum: m_k, [1].
-            stride: of the grid of patches.
+        images: [B, 1, H, W], patches being taken at every `stride`-th pixel. codes: alpha_{k-1} and alpha_{k-2},
+        [B, N, p], the latter overwritten without gradients; None to begin from zero. threshold: of alpha_k, [B, 1, p].
+        momentum: m_k, [1].
         """
         height, width = images.shape[-2:]
-        # Of each side, the pixels that the patches at every `stride`-th one cover, beginning anew where they end.
-        rows, cols = (
-            torch.arange((side - 1) // stride * stride + self.patch_size, device=images.device) % side
-            for side in (height, width)
-        )
-        patches = extract_patches(images[..., rows, :][..., cols], self.patch_size, stride)
+        covered = ((side - 1) // stride * stride + self.patch_size for side in (height, width))
+        images, rows, cols = _continued(images, *covered)
+        patches = extract_patches(images, self.patch_size, stride)
         means = patches.mean(2, keepdim=True)
         patches = patches - means
-        if codes is None or previous is None:
+        if codes is None:
             made = soft_threshold(torch.matmul(patches, self.analysis.T), threshold)
-            codes = made if torch.is_grad_enabled() else made.clone()
+            before = made if torch.is_grad_enabled() else made.clone()
         else:
-            made = self._step(patches, codes, previous, threshold, momentum)
+            before, made = codes[0], self._step(patches, *codes, threshold, momentum)
         estimates = (torch.matmul(self.synthesis, made.mT) + means.mT).mT
         counted = torch.cat([estimates, torch.ones_like(estimates[:1])])
         sums = aggregate_patches(counted, len(rows), len(cols), self.patch_size, stride)
         sums = sums.new_zeros(*sums.shape[:2], height, len(cols)).index_add(2, rows, sums)
         sums = sums.new_zeros(*sums.shape[:3], width).index_add(3, cols, sums)
-        return sums[:-1] / sums[-1:], made, codes
+        return sums[:-1] / sums[-1:], made, before
 
     def _step(self, patches: Tensor, codes: Tensor, previous: Tensor, threshold: Tensor, momentum: Tensor) -> Tensor:
-        batch = len(patches)
-        analysis, dictionary = (matrix.T.expand(batch, -1, -1) for matrix in (self.analysis, self.dictionary))
+        analysis, dictionary = (matrix.T.expand(len(patches), -1, -1) for matrix in (self.analysis, self.dictionary))
         operators = Operators(dictionary, analysis, momentum)
-        if torch.is_grad_enabled():
-            return soft_threshold(gradient_step(0, patches, codes, previous, operators), threshold)
-        for start in range(0, patches.shape[1], CHUNK):
-            some = slice(start, start + CHUNK)
-            soft_threshold(gradient_step(0, patches[:, some], codes[:, some], previous[:, some], operators), threshold)
-        return previous
+        for some in chunks(patches.shape[1]):
+            point = gradient_step(0, patches[:, some], codes[:, some], previous[:, some], operators)
+            made = soft_threshold(point, threshold)
+        return made if torch.is_grad_enabled() else previous
 
 
 class CsTv(KspaceNetwork):

@@ -18,7 +18,7 @@ from restorekit.numerics import patches as grids
 from restorekit.numerics.level_interpolation import LevelInterpolation
 from restorekit.numerics.patches import GridBlock, extract_patches
 from restorekit.priors import PRIORS
-from restorekit.priors.base import Neighbourhood, Thresholds
+from restorekit.priors.codes import Neighbourhood, Thresholds
 from restorekit.priors.neighbours import Grid, Neighbours, Similarities
 from restorekit.settings import Settings
 from restorekit.solvers.proximal_gradient import Operators, gradient_step
@@ -35,15 +35,14 @@ HALO = 20
 
 @dataclass(frozen=True)
 class SparseCodingSettings(Settings):
-    """What fixes the shapes of a `SparseCoding` network.
+    """The shapes of a `SparseCoding` network. channels: 1 grey, 3 RGB. patch_size: the p of p x p patches.
 
-    channels: 1 grey, 3 RGB. patch_size: the p of p x p patches. atoms: columns of the dictionary. steps: K. knots:
-    values of the conditioning, in [0, 1], at which all that depends on it is stored. scales: how many halvings of the
-    image help to find the mean of a patch, plus one; 1 is the paper's model. prior: a name in `PRIORS`. refresh: the
-    steps before which the estimates are averaged and similarities and targets renewed. neighbours: how many similar
-    patches count. feedback: whether targets and means learn from the renewed estimate (variance reduction). gains:
-    whether C and W have a gain for every atom and knot. masked: whether some values of an image may be interpolated, as
-    in a mosaic.
+    atoms: columns of the dictionary. steps: K. knots: values of the conditioning, in [0, 1], at which all that depends
+    on it is stored. scales: how many halvings of the image help to find the mean of a patch, plus one; 1 is the paper's
+    model. prior: a name in `PRIORS`. refresh: the steps before which the estimates are averaged and similarities,
+    targets and means renewed. neighbours: how many similar patches count. feedback: whether targets and means learn
+    from the renewed estimate (variance reduction). gains: whether C and W have a gain for every atom and knot. masked:
+    whether some values of an image may be interpolated, as in a mosaic.
     """
 
     channels: Count
@@ -72,8 +71,8 @@ class SparseCodingSettings(Settings):
 class CodingParameters:
     """The parameters of a network for the conditioning [B] of a batch.
 
-    synthesis: W^T, [B, p, m]. thresholds: [K, B, 1, p]. prior_numbers: of the prior, [K, ...]. target_feedback,
-    mean_feedback: nu and g, [R, B, 1, 1]. interpolated_weight: w_k, [K].
+    synthesis: W^T, [B, p, m]. thresholds: [K, B, 1, p]. prior_numbers: of the prior, [K, ...]. feedback: nu and g,
+    [R, B, 1, 1] each. interpolated_weight: w_k, [K].
     """
 
     conditioning: Tensor
@@ -81,8 +80,7 @@ class CodingParameters:
     synthesis: Tensor
     thresholds: Tensor
     prior_numbers: Tensor
-    target_feedback: Tensor | None
-    mean_feedback: Tensor | None
+    feedback: tuple[Tensor, Tensor] | None
     interpolated_weight: Tensor | None
 
 
@@ -91,10 +89,7 @@ Watcher = Callable[[int, Tensor, Tensor], None]
 
 
 class PatchRestorer:
-    """One run of the algorithm over the patches of a window; see `SparseCoding` for the formulas.
-
-    refresh: the steps before which estimates are averaged and similarities, targets and means renewed.
-    """
+    """One run of the algorithm, with `refresh` of its own, over the patches of a window; see `SparseCoding`."""
 
     targets: Tensor
     means: Tensor
@@ -102,19 +97,15 @@ class PatchRestorer:
     known: Tensor | None = None
     watch: Watcher | None = None
 
-    def __init__(
-        self, network: SparseCoding, parameters: CodingParameters, refresh: tuple[int, ...], grid: Grid
-    ) -> None:
+    def __init__(self, network: SparseCoding, parameters: CodingParameters, refresh: Sequence[int], grid: Grid) -> None:
         self.prior, self.similar, self.patch_size = network.nonlocal_prior, network.similar, network.patch_size
         self.parameters, self.refresh, self.grid = parameters, refresh, grid
 
     def run(self, observed: Tensor, base: Tensor, mask: Tensor | None) -> Tensor:
-        """Return estimates of the clean patches, [B, N, m].
+        """Return estimates of the clean patches, [B, N, m], of the observed window, [B, C, h, w].
 
-        Args:
-            observed: the window, [B, C, h, w].
-            base: the image from which the means of the patches are read, likewise.
-            mask: 1 where a value was observed, 0 where it was interpolated; None if all were observed.
+        base: the image from which the means of the patches are read, likewise. mask: 1 where a value was observed, 0
+        where it was interpolated; None if all were observed.
         """
         patches = self._extract(observed)
         centred = patches - patches.mean(2, keepdim=True)
@@ -129,7 +120,10 @@ class PatchRestorer:
         codes, previous = self._steps(0, bounds[1], point, torch.empty_like(point), evidence)
         for number, (first, last) in enumerate(pairwise(bounds[1:])):
             self._renew(number, codes, centred, first_means, observed.shape)
-            point = self._gradient_step(first, codes, previous)
+            for rows in self._chunks(codes.shape[1]):
+                point = self._gradient_step(first, codes[:, rows], previous[:, rows], rows)
+            if not torch.is_grad_enabled():
+                point = previous
             evidence = self.prior.evidence(point, codes, evidence)
             codes, previous = self._steps(first, last, point, codes, evidence)
         return self._estimates(codes)
@@ -139,27 +133,20 @@ class PatchRestorer:
     ) -> tuple[Tensor, Tensor]:
         """From z_first = `point`: alpha_last and the code before it, in the memory of `point` and `codes` in turn."""
         for rows in self._chunks(point.shape[1]):
-            near = self._neighbourhood(evidence, rows)
+            near = None if self.similarities is None else self.similarities.near(evidence, rows)
             now, before = self._prox(first, point[:, rows], near), codes[:, rows]
             if first == 0:
                 before = now if torch.is_grad_enabled() else before.copy_(now)
-            self._tell(first, now)
             for k in range(first + 1, last):
-                confidence = self._confidence(k, rows)
-                step = gradient_step(k, self.targets[:, rows], now, before, self.parameters.operators, confidence)
-                before, now = now, self._prox(k, step, near)
-                self._tell(k, now)
+                before, now = now, self._prox(k, self._gradient_step(k, now, before, rows), near)
         if torch.is_grad_enabled():
             return now, before
         return (point, codes) if (last - first) % 2 else (codes, point)
 
-    def _gradient_step(self, k: int, codes: Tensor, previous: Tensor) -> Tensor:
-        """Return z_k of all patches, in the memory of `previous`."""
-        operators = self.parameters.operators
-        for rows in self._chunks(codes.shape[1]):
-            confidence = self._confidence(k, rows)
-            point = gradient_step(k, self.targets[:, rows], codes[:, rows], previous[:, rows], operators, confidence)
-        return point if torch.is_grad_enabled() else previous
+    def _gradient_step(self, k: int, codes: Tensor, previous: Tensor, rows: slice) -> Tensor:
+        """Return z_k of the patches `rows`, in the memory of `previous`."""
+        operators, confidence = self.parameters.operators, self._confidence(k, rows)
+        return gradient_step(k, self.targets[:, rows], codes, previous, operators, confidence)
 
     def _renew(self, number: int, codes: Tensor, centred: Tensor, first_means: Tensor, shape: torch.Size) -> None:
         """Average the estimates, and renew similarities, targets and means."""
@@ -172,22 +159,19 @@ class PatchRestorer:
         given = self.parameters
         if self.similar is not None:
             self.similarities = self.similar.update(self.similarities, patches, given.conditioning, self.grid, number)
-        if given.target_feedback is not None and given.mean_feedback is not None:
-            self.targets = torch.lerp(centred, patches, given.target_feedback[number])
-            self.means = torch.lerp(first_means, new_means, given.mean_feedback[number])
+        if given.feedback is not None:
+            self.targets = torch.lerp(centred, patches, given.feedback[0][number])
+            self.means = torch.lerp(first_means, new_means, given.feedback[1][number])
 
     def _estimates(self, codes: Tensor) -> Tensor:
         """Return W alpha_i + mu_i 1, [B, N, m], in the memory layout that suits `aggregate_patches`."""
         return torch.matmul(self.parameters.synthesis.mT, codes.mT).add_(self.means.mT).mT
 
-    def _neighbourhood(self, evidence: Sequence[Tensor], rows: slice) -> Neighbourhood | None:
-        similar = self.similarities
-        if similar is None:
-            return None
-        return Neighbourhood([similar.average(values, rows) for values in evidence], similar.own[:, rows])
-
     def _prox(self, k: int, point: Tensor, near: Neighbourhood | None) -> Tensor:
-        return self.prior.prox(point, self.parameters.thresholds[k], self.parameters.prior_numbers[k], near)
+        codes = self.prior.prox(point, self.parameters.thresholds[k], self.parameters.prior_numbers[k], near)
+        if self.watch:
+            self.watch(k, codes, self.means)
+        return codes
 
     def _confidence(self, k: int, rows: slice) -> Tensor | None:
         """Return w_k where a value was interpolated, 1 where it was observed."""
@@ -197,20 +181,38 @@ class PatchRestorer:
         return known + weight * (1 - known)
 
     def _chunks(self, patches: int) -> list[slice]:
-        """Return slices of the patches; one of all of them where gradients or a watcher need it."""
-        if torch.is_grad_enabled() or self.watch is not None:
-            return [slice(None)]
-        return [slice(start, start + CHUNK) for start in range(0, patches, CHUNK)]
+        """Return slices of the patches; a watcher wants all of them at once."""
+        return [slice(None)] if self.watch else chunks(patches)
 
     def _extract(self, images: Tensor) -> Tensor:
         return extract_patches(images, self.patch_size, self.grid.stride)
 
-    def _tell(self, k: int, codes: Tensor) -> None:
-        if self.watch is not None:
-            self.watch(k, codes, self.means)
+
+class SparseMatrices(nn.Module):
+    """The parameters D, C^T and W, called `dictionary`, `analysis` and `synthesis`."""
+
+    def make_matrices(self, dimension: int, atoms: int) -> None:
+        """Make them, zero, for patches of so many numbers."""
+        self.dictionary = nn.Parameter(torch.zeros(dimension, atoms))
+        self.analysis = nn.Parameter(torch.zeros(atoms, dimension))
+        self.synthesis = nn.Parameter(torch.zeros(dimension, atoms))
+
+    @torch.no_grad()
+    def initialise(self, dictionary: Tensor) -> None:
+        """Start all from one dictionary [m, p], divided by its largest singular value (appendix A)."""
+        scaled = dictionary / torch.linalg.matrix_norm(dictionary, 2)
+        self.dictionary.copy_(scaled)
+        self.analysis.copy_(scaled.T)
+        self.synthesis.copy_(scaled)
 
 
-class SparseCoding(PatchNetwork):
+def chunks(patches: int) -> list[slice]:
+    """Return slices of so many patches, which go through their steps together; one of all of them for gradients."""
+    length = patches if torch.is_grad_enabled() else CHUNK
+    return [slice(start, start + length) for start in range(0, patches, length)]
+
+
+class SparseCoding(SparseMatrices, PatchNetwork):
     """x = average over patches of W alpha_i + mu_i 1, with alpha_i the sparse code of the centred patch y_i.
 
     The codes come from K steps of `gradient_step`, each followed by the proximal operator of the prior, with untied
@@ -226,10 +228,9 @@ class SparseCoding(PatchNetwork):
     The papers keep the noisy mean of the patch, so that the noise of the lowest frequencies passes untouched (at
     sigma 50 it is a tenth of the whole error). Here the same network, without neighbours, first denoises the image at
     half the size, where the noise is half as strong, and the first means are those of y - g(sigma) up(y_half - x_half):
-    y without the noise that was found there. `scales` = 1 leaves the means as they are.
-
-    In a mosaic the values that were not observed come interpolated, and count w_k instead of 1 in the data term of step
-    k; w_k = 0 would be eq. 16 of the first paper.
+    y without the noise that was found there. `scales` = 1 leaves the means as they are. In a mosaic the values that
+    were not observed come interpolated, and count w_k instead of 1 in the data term of step k; w_k = 0 would be eq. 16
+    of the first paper.
     """
 
     matrices = ("dictionary", "analysis", "synthesis")
@@ -241,9 +242,7 @@ class SparseCoding(PatchNetwork):
         dimension = settings.channels * settings.patch_size**2
         self.halo = HALO if settings.refresh else 0
         self.bytes_per_patch = 4 * (5 * settings.atoms + 6 * dimension)  # five sets of codes and six of patches
-        self.dictionary = nn.Parameter(torch.zeros(dimension, settings.atoms))  # D
-        self.analysis = nn.Parameter(torch.zeros(settings.atoms, dimension))  # C^T
-        self.synthesis = nn.Parameter(torch.zeros(dimension, settings.atoms))  # W
+        self.make_matrices(dimension, settings.atoms)
         self.prior = Thresholds(steps, settings.atoms, settings.knots)
         # FISTA's momentum (k - 1) / (k + 2), limited for stable training.
         number = torch.arange(steps, dtype=torch.float32)
@@ -264,14 +263,6 @@ class SparseCoding(PatchNetwork):
         if settings.masked:
             self.interpolated_weight = nn.Parameter(torch.full((steps,), INITIAL_INTERPOLATED))
 
-    @torch.no_grad()
-    def initialise(self, dictionary: Tensor) -> None:
-        """Start D, C and W from one dictionary [m, p], divided by its largest singular value (appendix A)."""
-        scaled = dictionary / torch.linalg.matrix_norm(dictionary, 2)
-        self.dictionary.copy_(scaled)
-        self.analysis.copy_(scaled.T)
-        self.synthesis.copy_(scaled)
-
     @override
     @torch.no_grad()
     def load_compatible_weights(self, source: Reconstructor) -> bool:
@@ -281,8 +272,8 @@ class SparseCoding(PatchNetwork):
         """
         if not isinstance(source, SparseCoding):
             return False
-        at_no_knots = {*self.matrices, "momentum", "similar.kappa", "similar.nu", "interpolated_weight"}
-        at_no_knots.update(f"nonlocal_prior.{name}" for name in self.nonlocal_prior.at_no_knots)
+        of_prior = (f"nonlocal_prior.{name}" for name in self.nonlocal_prior.at_no_knots)
+        at_no_knots = {*self.matrices, "momentum", "similar.kappa", "similar.nu", "interpolated_weight", *of_prior}
         own, knots = self.state_dict(), self.interpolate.knots
         for name, tensor in source.state_dict().items():
             if name not in own:
@@ -302,41 +293,10 @@ class SparseCoding(PatchNetwork):
         stride: int = 1,
         tile_size: int | None = None,
         mask: Tensor | None = None,
+        scale: int = 0,
     ) -> tuple[Tensor, Tensor]:
-        return self._estimate(observed, conditioning, stride, tile_size, mask, scale=0)
-
-    def synthesis_at(self, conditioning: Tensor) -> Tensor:
-        """Return W^T with its gains, whose rows the estimates are sums of: [B] -> [B, p, m]."""
-        synthesis = self.synthesis.T.expand(conditioning.shape[0], -1, -1)
-        if not self.settings.gains:
-            return synthesis
-        gain: Tensor = self.interpolate(self.synthesis_gain, conditioning)
-        return gain[:, :, None] * synthesis
-
-    def watched(
-        self, observed: Tensor, conditioning: Tensor, stride: int, watch: Watcher, mask: Tensor | None = None
-    ) -> PatchRestorer:
-        """Run the regular grid of patches at once, as `forward` does one tile; return the run with its similarities."""
-        height, width = observed.shape[-2:]
-        noise = self._coarse_noise(observed, conditioning, stride, max(height, width), scale=0)
-        base = observed if noise is None else observed - _upsampled(noise, 0, 0, observed)
-        grid = Grid(*grids.grid_shape(height, width, self.patch_size, stride), stride)
-        run = PatchRestorer(self, self._coding_parameters(conditioning), self.settings.refresh, grid)
-        run.watch = watch
-        run.run(observed, base, mask)
-        return run
-
-    def _estimate(
-        self,
-        observed: Tensor,
-        conditioning: Tensor,
-        stride: int,
-        tile_size: int | None,
-        mask: Tensor | None,
-        scale: int,
-    ) -> tuple[Tensor, Tensor]:
-        height, width = observed.shape[-2:]
-        patch_size = self.patch_size
+        """Restore images at 1 / 2^scale of their size; where it is above 0 only means are read, without neighbours."""
+        (height, width), patch_size = observed.shape[-2:], self.patch_size
         parameters = self._coding_parameters(conditioning)
         coarse_noise = self._coarse_noise(observed, conditioning, stride, tile_size, scale)
         refresh = self.settings.refresh if scale == 0 else ()
@@ -367,6 +327,26 @@ class SparseCoding(PatchNetwork):
         blocks = grids.grid_blocks(height, width, patch_size, stride, tile_size)
         return grids.accumulate_blocks(restore, blocks, patch_size, like=observed)
 
+    def synthesis_at(self, conditioning: Tensor) -> Tensor:
+        """Return W^T with its gains, whose rows the estimates are sums of: [B] -> [B, p, m]."""
+        synthesis = self.synthesis.T.expand(conditioning.shape[0], -1, -1)
+        if self.settings.gains:
+            synthesis = self.interpolate(self.synthesis_gain, conditioning)[:, :, None] * synthesis
+        return synthesis
+
+    def watched(
+        self, observed: Tensor, conditioning: Tensor, stride: int, watch: Watcher, mask: Tensor | None = None
+    ) -> PatchRestorer:
+        """Run the regular grid of patches at once, as `forward` does one tile; return the run with its similarities."""
+        height, width = observed.shape[-2:]
+        noise = self._coarse_noise(observed, conditioning, stride, max(height, width), scale=0)
+        base = observed if noise is None else observed - _upsampled(noise, 0, 0, observed)
+        grid = Grid(*grids.grid_shape(height, width, self.patch_size, stride), stride)
+        run = PatchRestorer(self, self._coding_parameters(conditioning), self.settings.refresh, grid)
+        run.watch = watch
+        run.run(observed, base, mask)
+        return run
+
     def _coarse_noise(
         self, observed: Tensor, conditioning: Tensor, stride: int, tile_size: int | None, scale: int
     ) -> Tensor | None:
@@ -374,30 +354,28 @@ class SparseCoding(PatchNetwork):
         if scale + 1 >= self.settings.scales or min(observed.shape[-2:]) < 2 * self.patch_size:
             return None
         coarse = F.avg_pool2d(observed, 2, ceil_mode=True, count_include_pad=False)
-        sums, covered = self._estimate(coarse, conditioning / 2, max(stride, COARSE_STRIDE), tile_size, None, scale + 1)
+        sums, covered = self.forward(coarse, conditioning / 2, max(stride, COARSE_STRIDE), tile_size, None, scale + 1)
         gain = self.interpolate(self.low_pass_gain, conditioning)[:, scale, None, None, None]
         # Where nothing was coded (covered = 0) no noise is known.
         noise: Tensor = gain * (covered > 0) * (coarse - sums / covered.clamp_min(1))
         return noise
 
     def _coding_parameters(self, conditioning: Tensor) -> CodingParameters:
-        settings, batch = self.settings, conditioning.shape[0]
-
-        def of_refreshes(values: Tensor) -> Tensor:
-            interpolated: Tensor = self.interpolate(values, conditioning)
-            return interpolated.T[:, :, None, None]
-
+        settings, batch, feedback = self.settings, conditioning.shape[0], None
         analysis = self.analysis.T.expand(batch, -1, -1)
         if settings.gains:
             analysis = analysis * self.interpolate(self.analysis_gain, conditioning)[:, None, :]
+        if settings.feedback:
+            both = (self.interpolate(values, conditioning) for values in (self.target_feedback, self.mean_feedback))
+            nu, g = (values.T[:, :, None, None] for values in both)
+            feedback = nu, g
         return CodingParameters(
             conditioning,
             Operators(self.dictionary.T.expand(batch, -1, -1), analysis, self.momentum),
             self.synthesis_at(conditioning),
             self.prior(conditioning),
             self.nonlocal_prior.numbers(conditioning),
-            of_refreshes(self.target_feedback) if settings.feedback else None,
-            of_refreshes(self.mean_feedback) if settings.feedback else None,
+            feedback,
             self.interpolated_weight if settings.masked else None,
         )
 

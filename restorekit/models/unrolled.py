@@ -1,7 +1,5 @@
 """The alternating direction method of multipliers, unrolled: a denoiser and a schedule, trained together for a task."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from restorekit.errors import WeightsError
-from restorekit.models.base import Count, Knots, Number, PatchNetwork, Reconstructor
+from restorekit.models.base import Count, Fitted, Knots, Number, PatchNetwork, Reconstructor
 from restorekit.numerics.level_interpolation import LevelInterpolation
 from restorekit.physics.base import Measurement
 from restorekit.settings import Settings
@@ -32,12 +30,12 @@ class DenoiserSettings(Settings):
 
 @dataclass(frozen=True)
 class UnrolledSettings(Settings):
-    """What fixes the shapes of an `UnrolledADMM` network, and the start of its schedule.
+    """The shapes of an `UnrolledADMM` network, and the start of its schedule.
 
     mode: "explicit" for K steps of their own; "deq", "jfb" or "suppa" for one step that is repeated up to K times.
     iterations: K. knots: values of the conditioning, in [0, 1], at which the schedule is stored. dual: whether u is
-    updated, else it is half-quadratic splitting. first, last, weight: of the `Splitting` that the schedule starts as;
-    last 0 is ADMM's.
+    updated, else it is half-quadratic splitting. first, last, weight: of the `Splitting` that it starts as, last 0 for
+    ADMM.
     """
 
     mode: Literal["explicit", "deq", "jfb", "suppa"]
@@ -62,20 +60,18 @@ class UnrolledADMM(Reconstructor):
     D is any denoiser that takes a sigma, with the same parameters in all steps, its estimates clamped to [0, 1];
     sigma_k and rho_k depend on the conditioning through knots. The result is x_K; without dual variable, u = 0, it is
     z_K. The mode chooses how a step is differentiated, see `solvers.differentiation`: explicit steps have sigma_k and
-    rho_k of their own, the others share one of each, and rho is learned with "deq" only.
+    rho_k of their own, the others share one of each, and rho is learned with "deq" only. Raises WeightsError if the
+    denoiser is no `PatchNetwork`.
 
     Source: Le Bon, Le Pendu and Guillemot, Stochastic Unrolled Proximal Point Algorithm for linear image inverse
     problems, 2023; half-quadratic splitting as in K. Zhang, Van Gool and Timofte, Deep Unfolding Network for Image
     Super-Resolution, 2020.
-
-    Raises:
-        WeightsError: the denoiser is no `PatchNetwork`.
     """
 
     repeated_part = "denoiser"
 
     def __init__(self, settings: UnrolledSettings) -> None:
-        from restorekit.models.registry import build
+        from restorekit.models import build
 
         super().__init__()
         self.settings = settings
@@ -131,9 +127,7 @@ class UnrolledADMM(Reconstructor):
         return self._estimate(self._unrolled(measurement, stride, tile_size, torch.Generator()).state)
 
     @override
-    def fitted(
-        self, measurement: Measurement, stride: int, generator: torch.Generator
-    ) -> tuple[tuple[Tensor, None], ...]:
+    def fitted(self, measurement: Measurement, stride: int, generator: torch.Generator) -> Fitted:
         unrolled = self._unrolled(measurement, stride, None, generator)
         return tuple((self._estimate(state), None) for state in unrolled.fitted)
 

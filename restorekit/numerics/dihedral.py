@@ -1,7 +1,5 @@
 """The eight symmetries of a square, by which images are rotated and mirrored, and estimates averaged over them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Differences between pixels and their neighbours in periodic images: the terms of total variation."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Numbers that depend on the conditioning: stored at a few values of it (the knots), interpolated between them."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """PSNR and SSIM of an estimate, in float64 on the scale [0, 1]."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -34,10 +32,8 @@ def ssim(estimate: Image, reference: Image) -> float:
     (2 mu_x mu_y + c1)(2 s_xy + c2) / ((mu_x^2 + mu_y^2 + c1)(s_x^2 + s_y^2 + c2)), with means, variances and covariance
     under a Gaussian window of standard deviation 1.5, c1 = 0.01^2 and c2 = 0.03^2. Both are arrays [H, W] or [H, W, C],
     or both tensors [H, W] or [C, H, W]. Source: Wang, Bovik, Sheikh and Simoncelli, Image Quality Assessment: From
-    Error Visibility to Structural Similarity, section III.
-
-    Raises:
-        UsageError: the shapes differ, it is not one image, or a side is shorter than `SSIM_WINDOW`.
+    Error Visibility to Structural Similarity, section III. Raises UsageError if the shapes differ, it is not one image,
+    or a side is shorter than `SSIM_WINDOW`.
     """
     from skimage.metrics import structural_similarity
 

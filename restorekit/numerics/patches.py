@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import TypeVar
 
 import torch
@@ -69,7 +70,7 @@ class GridBlock:
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     def window_size(self, patch_size: int) -> tuple[int, int]:
-        """Return the height and width of the window."""
+        """Return the height and width of `window`."""
         return (self.rows - 1) * self.stride + patch_size, (self.cols - 1) * self.stride + patch_size
 
     def grown(self, steps: int, height: int, width: int, patch_size: int) -> GridBlock:
@@ -90,8 +91,7 @@ class GridBlock:
         """Cut the block, of more than one patch, in two across its longer side."""
         if self.rows >= self.cols:
             cut = self.rows // 2
-            lower = replace(self, top=self.top + cut * self.stride, rows=self.rows - cut)
-            return replace(self, rows=cut), lower
+            return replace(self, rows=cut), replace(self, top=self.top + cut * self.stride, rows=self.rows - cut)
         cut = self.cols // 2
         return replace(self, cols=cut), replace(self, left=self.left + cut * self.stride, cols=self.cols - cut)
 
@@ -115,22 +115,17 @@ def grid_blocks(height: int, width: int, patch_size: int, stride: int, tile_size
         found = [(first * stride, min(per_block, regular - first)) for first in range(0, regular, per_block)]
         return [*found, (last, 1)] if last % stride else found
 
-    columns = runs(width - patch_size)
-    return [
-        GridBlock(top, left, rows, cols, stride) for top, rows in runs(height - patch_size) for left, cols in columns
-    ]
+    corners = product(runs(height - patch_size), runs(width - patch_size))
+    return [GridBlock(top, left, rows, cols, stride) for (top, rows), (left, cols) in corners]
 
 
 def accumulate_blocks(
     estimate: Callable[[GridBlock], tuple[Tensor, Tensor]], blocks: Sequence[GridBlock], patch_size: int, like: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Add up the estimates of all blocks: sums [B, C, H, W] shaped like `like`, coverage [H, W].
-
-    A block for which memory runs out is cut in two and tried again, down to a single patch; only then is it a
-    MemoryExhaustedError.
+    """Add up the estimates of all blocks: sums [B, C, H, W] shaped like `like`, coverage [H, W]. A block for which
+    memory runs out is cut in two and tried again; only for a single patch is it a MemoryExhaustedError.
     """
-    sums = torch.zeros_like(like)
-    covered = torch.zeros(like.shape[-2:], dtype=like.dtype, device=like.device)
+    sums, covered = torch.zeros_like(like), like.new_zeros(like.shape[-2:])
     pending = list(reversed(blocks))
     while pending:
         block = pending.pop()
@@ -140,9 +135,9 @@ def accumulate_blocks(
                 raise MemoryExhaustedError("memory ran out even on the smallest tile; free some memory and try again")
             pending.extend(reversed(block.halves()))
             continue
-        rows, cols = block.window(patch_size)
-        sums[..., rows, cols] += result[0]
-        covered[rows, cols] += result[1]
+        window = (..., *block.window(patch_size))
+        sums[window] += result[0]
+        covered[window] += result[1]
     return sums, covered
 
 

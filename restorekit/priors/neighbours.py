@@ -4,8 +4,7 @@ Patches are rows of [B, N, d], the points of a `Grid` in row-major order. With g
 N x N matrix, which is fast for the few patches of a training crop; without, only neighbours are touched.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.numerics.level_interpolation import LevelInterpolation
+from restorekit.priors.codes import Neighbourhood
 
-BLOCK = 16
-"""Neighbours are searched for together for blocks of 16 x 16 patches ..."""
-MARGIN = 12
-"""... among the patches up to 12 pixels around the block, every second one where patches are a pixel apart."""
+BLOCK, MARGIN = 16, 12
+"""Neighbours are searched for together for blocks of 16 x 16 patches, among the patches up to 12 pixels around the
+block, every second one where patches are a pixel apart."""
 SMALL = 1024
 """Up to this number of patches, all of them are candidates."""
 CHUNK = 128
@@ -39,17 +38,16 @@ class Grid:
 
 
 def find_neighbours(features: Tensor, grid: Grid, count: int) -> Tensor:
-    """Return, for each patch i, patches j != i in the window around it with small ||f_i - f_j||^2.
+    """Return, for each patch i, patches j != i in the window around it with small ||f_i - f_j||^2, f being [B, N, d].
 
-    The candidates are dealt to `count` piles in turn, and the nearest of each pile is taken: nearly as good as the
-    `count` nearest of all, and several times as fast. Features are [B, N, d]; the indices returned are [B, N, count],
-    or [B, N, N - 1] in a grid of fewer patches, and some may repeat in a narrow one.
+    The indices are [B, N, count], or [B, N, N - 1] in a grid of fewer patches, and some may repeat in a narrow one. The
+    candidates are dealt to `count` piles in turn, and the nearest of each pile is taken: nearly as good as the `count`
+    nearest of all, and several times as fast.
     """
     patches = grid.rows * grid.cols
     index = torch.arange(patches, device=features.device)
     if count >= patches - 1:
-        everyone_else = (index[:, None] + torch.arange(1, patches, device=features.device)) % patches
-        return everyone_else.expand(features.shape[0], -1, -1)
+        return ((index[:, None] + index[1:]) % patches).expand(features.shape[0], -1, -1)
     norms = features.square().sum(2)
     if patches <= SMALL:
         return _nearest(features, norms, index, index, count)
@@ -98,10 +96,9 @@ def squared_distances(features: Tensor, neighbours: Tensor) -> Tensor:
 
 
 def average_over_neighbours(values: Tensor, neighbours: Tensor, weights: Tensor) -> Tensor:
-    """Return sum_j a_ij v_j over the neighbours j of n patches i.
+    """Return sum_j a_ij v_j over the neighbours j of n patches i, [B, n, p].
 
-    v of all patches is [B, N, p]; the neighbours of the n patches and their weights a_ij are [B, n, M], the averages
-    [B, n, p].
+    v of all patches is [B, N, p]; the neighbours of the n patches and their weights a_ij are [B, n, M].
     """
     batch, patches, _ = values.shape
     if torch.is_grad_enabled():
@@ -126,9 +123,11 @@ class Similarities:
     values: Tensor
     own: Tensor
 
-    def average(self, values: Tensor, rows: slice) -> Tensor:
-        """Return sum_{j != i} a_ij v_j of the patches i in `rows`, a_ij = a_ii Sigma_ij: [B, N, p] -> [B, n, p]."""
-        return average_over_neighbours(values, self.neighbours[:, rows], self.values[:, rows] * self.own[:, rows])
+    def near(self, evidence: Sequence[Tensor], rows: slice) -> Neighbourhood:
+        """Return sum_{j != i} a_ij v_j, a_ij = a_ii Sigma_ij, of the patches i in `rows` for each v, [B, N, p]."""
+        neighbours, own = self.neighbours[:, rows], self.own[:, rows]
+        weights = self.values[:, rows] * own
+        return Neighbourhood([average_over_neighbours(values, neighbours, weights) for values in evidence], own)
 
 
 class Neighbours(nn.Module):

@@ -1,11 +1,9 @@
 """Trainable total variation: how much a pixel may differ from each of its neighbours, learned for every step."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
-from restorekit.numerics.finite_differences import finite_differences, finite_differences_adjoint
+from restorekit.numerics import finite_differences as fd
 from restorekit.numerics.level_interpolation import LevelInterpolation
 
 NEIGHBOURS = ((0, 1), (1, -1), (1, 0), (1, 1))
@@ -55,16 +53,15 @@ class SplitVariation(nn.Module):
     def forward(
         self, x: Tensor, dual: Tensor, spectra: Tensor, weights: Tensor, threshold: Tensor, memory: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Take a step from x [B, C, H, W] and u [4, B, C, H, W].
+        """Return z, the next u, and sum_d w_d D_d^T D_d + epsilon in Fourier space, [B, 1, H, W].
 
-        `spectra` are the `finite_differences_spectra` of x; weights, threshold and memory are those of the step. The
-        result is z, the next u, and sum_d w_d D_d^T D_d + epsilon in Fourier space, [B, 1, H, W].
+        From x [B, C, H, W], u [4, B, C, H, W], the `finite_differences_spectra` of x, and the numbers of the step.
         """
-        differences = finite_differences(x, NEIGHBOURS)
+        differences = fd.finite_differences(x, NEIGHBOURS)
         kept = shrunk(differences + dual, threshold)
         dual = dual + memory * (differences - kept)
         spectrum = (weights[..., 0] * spectra[:, None]).sum(0)[:, None] + INERTIA
         # Solved for z - x, because the image is far larger than its change.
-        missed = finite_differences_adjoint(weights * (kept - dual - differences), NEIGHBOURS)
+        missed = fd.finite_differences_adjoint(weights * (kept - dual - differences), NEIGHBOURS)
         change = torch.fft.irfft2(torch.fft.rfft2(missed) / spectrum[..., : x.shape[-1] // 2 + 1], s=x.shape[-2:])
         return x + change, dual, spectrum

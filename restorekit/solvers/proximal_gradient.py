@@ -1,7 +1,5 @@
 """Learned proximal gradient with momentum: one step from a code towards a sparser, truer one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +18,7 @@ class Operators:
 def gradient_step(
     k: int, targets: Tensor, codes: Tensor, previous: Tensor, operators: Operators, confidence: Tensor | None = None
 ) -> Tensor:
-    """Take step k >= 1 on the data term of all patches; patches and codes are rows.
+    """Return z_k, [B, N, p], of step k >= 1 on the data term of all patches; patches and codes are rows.
 
     u_k = alpha_k + m_k (alpha_k - alpha_{k-1}),    z_k = u_k + (w_k * (y - u_k D^T)) C
 
@@ -28,16 +26,9 @@ def gradient_step(
     Lecouat, Ponce and Mairal, Fully Trainable and Interpretable Non-Local Sparse Models, eq. 3, and with a mask for w
     their eq. 16; the momentum is that of FISTA (Beck and Teboulle, 2009), learned.
 
-    Args:
-        k: number of the step.
-        targets: y, [B, N, m].
-        codes: alpha_k, [B, N, p].
-        previous: alpha_{k-1}, [B, N, p]; overwritten without gradients: on a CPU memory traffic costs most.
-        operators: D, C and m.
-        confidence: w_k, how much each number of y counts, [B, N, m]; 1 if None.
-
-    Returns:
-        z_k, [B, N, p].
+    targets: y, [B, N, m]. codes, previous: alpha_k and alpha_{k-1}, [B, N, p]; without gradients the latter is
+    overwritten: on a CPU memory traffic costs most. confidence: w_k, how much each number of y counts, [B, N, m]; 1 if
+    None.
     """
     ahead = 1 + operators.momentum[k]
     if torch.is_grad_enabled():

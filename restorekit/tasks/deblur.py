@@ -305,7 +305,7 @@ def _tv(benchmark: DeblurBenchmark, observed: Image, noise: float) -> Image:
     """argmin_x 1/2 ||A x - y||^2 + w sigma^2 TV(x), channels sharing their edges."""
     physics, y = benchmark.physics(observed)
     weight, power = max(_TV_WEIGHT * noise**2, _LEAST_WEIGHT), _power(physics, y)
-    x = split_bregman.total_variation(physics.A_adjoint(y), power, weight, penalty=_TV_PENALTY)
+    x = admm.total_variation(physics.A_adjoint(y), power, weight, penalty=_TV_PENALTY)
     return runner.as_pixels(x, observed.ndim)
 
 

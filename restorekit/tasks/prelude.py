@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from restorekit.physics import kspace as fourier
     from restorekit.physics import mosaic as bayer
     from restorekit.physics import noise as noise_model
-    from restorekit.solvers import admm, differentiation, split_bregman
+    from restorekit.solvers import admm, differentiation
     from restorekit.tasks import arrays
     from restorekit.zoo import selection
 
@@ -71,6 +71,6 @@ else:
         "physics_base": "physics.base", "blur": "physics.blur", "decimation": "physics.decimation",
         "jpeg": "physics.jpeg", "colours": "physics.camera", "fourier": "physics.kspace", "bayer": "physics.mosaic",
         "noise_model": "physics.noise", "admm": "solvers.admm", "differentiation": "solvers.differentiation",
-        "split_bregman": "solvers.split_bregman", "selection": "zoo.selection", "figures": "pages.figures",
+        "selection": "zoo.selection", "figures": "pages.figures",
     }.items():  # fmt: skip
         globals()[_name] = _Lazy(f"restorekit.{_module}")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from restorekit import zoo
 from restorekit.errors import MissingExtraError, TrainingError
 from restorekit.models import Reconstructor, SparseCoding
-from restorekit.models.convolution import ResidualBlock, reinitialize
+from restorekit.models.convolutional import ResidualBlock, reinitialize
 from restorekit.numerics.patches import extract_patches
 from restorekit.train.data import random_crops
 from restorekit.train.recipe import DictionarySettings, Recipe

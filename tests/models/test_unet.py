@@ -11,7 +11,7 @@ from restorekit import zoo
 from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.inference.runner import RunSettings, restore_batch
 from restorekit.models import build
-from restorekit.models.unet import UNet, UNetSettings
+from restorekit.models.convolutional import UNet, UNetSettings
 from restorekit.physics.mosaic import bayer_mask, interpolate
 from restorekit.types import BayerPattern, Quality
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from restorekit.inference.runner import RunSettings, restore_array
-from restorekit.models.unet import UNet, UNetSettings
+from restorekit.models.convolutional import UNet, UNetSettings
 from restorekit.numerics.dihedral import DIHEDRAL_VIEWS, dihedral, dihedral_inverse, mean_over_dihedral
 from restorekit.types import Quality
 

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from restorekit.priors.centralised import centralised_threshold
-from restorekit.priors.group import group_threshold
+from restorekit.priors.codes import centralised_threshold, group_threshold, soft_threshold
 from restorekit.priors.neighbours import (
     SMALL,
     Grid,
@@ -11,7 +10,6 @@ from restorekit.priors.neighbours import (
     find_neighbours,
     squared_distances,
 )
-from restorekit.priors.sparse import soft_threshold
 
 
 @pytest.mark.parametrize("centre", [-0.8, 0.0, 0.6])
@@ -98,7 +96,7 @@ def test_with_every_neighbour_kept_it_is_the_papers_dense_similarity() -> None:
     patches, values, sigma = torch.randn(1, 30, 6) / 10, torch.randn(1, 30, 3), torch.tensor([0.1])
     with torch.no_grad():
         found = similar.update(None, patches, sigma, Grid(5, 6, 1), 0)
-        average = found.average(values, slice(None)) + found.own * values
+        average = found.near([values], slice(None)).averages[0] + found.own * values
         steepness = 1 / (2 * 6 * (0.35 * 0.1) ** 2)
         dense = torch.exp(-steepness * torch.cdist(patches, patches).square())
         expected = dense @ values / dense.sum(2, keepdim=True)

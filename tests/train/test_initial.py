@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from restorekit import train, zoo
-from restorekit.models.convolution import ResidualBlock
-from restorekit.models.enlarger import Enlarger, EnlargerSettings
+from restorekit.models.convolutional import Enlarger, EnlargerSettings, ResidualBlock
 from restorekit.tasks.superres import DownsamplingSection
 from restorekit.train import process
 from restorekit.train.initial import reinitialize_dead_blocks
