@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 from typer.main import get_command
 
-from restorekit.cli import options
+from restorekit.cli import evaluate, options, restore
 from restorekit.cli.app import make_app
 from restorekit.types import Option
 
@@ -22,11 +22,11 @@ HEAD = """# Command line
 `docs/generate_cli.py` writes this page from the application; `restorekit COMMAND --help` says the same.
 """
 GROUPS = {
-    "Files": options.FileOptions,
-    "Model": options.ModelOptions,
-    "Iterations": options.IterationOptions,
-    "Explanation": options.ExplainOptions,
-    "Evaluation": options.EvalOptions,
+    "Files": restore.FileOptions,
+    "Model": restore.ModelOptions,
+    "Iterations": restore.IterationOptions,
+    "Explanation": restore.ExplainOptions,
+    "Evaluation": evaluate.EvalOptions,
     "Messages": options.MessageOptions,
 }
 """The options that several commands share, by the headings of their sections."""

@@ -11,29 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from restorekit.errors import ImageError, OutputError, UnsupportedImageError
-from restorekit.image import (
-    Picture,
-    check_encodable,
-    decodes,
-    encode_picture,
-    file_format_of,
-    output_suffix_for,
-    raw_suffixes,
-    read_picture,
-    show_path,
-    supported_suffixes,
-)
+from restorekit import image as imaging
+from restorekit.errors import OutputError, UnsupportedImageError
+from restorekit.image import mri
 from restorekit.image.formats import FORMATS
-from restorekit.image.mri import (
-    KSPACE_SUFFIXES,
-    check_slices,
-    encode_scan,
-    is_complete_scan,
-    read_kspace,
-    scan_format_of,
-)
 from restorekit.types import RunReport
 
 Slices = NDArray[np.complex64]
@@ -57,7 +40,7 @@ class Account(ABC):
     @property
     @abstractmethod
     def megapixels(self) -> float:
-        """Of the output."""
+        """Of the output, all slices of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +51,12 @@ class Restored(Account):
     compresses does so once; None writes `picture` at high quality.
     """
 
-    picture: Picture
-    jpeg: tuple[Picture, int] | None = None
+    picture: imaging.Picture
+    jpeg: tuple[imaging.Picture, int] | None = None
 
     @property
+    @override
     def megapixels(self) -> float:
-        """Of the picture."""
         return float(self.picture.pixels.shape[0] * self.picture.pixels.shape[1]) / 1e6
 
 
@@ -84,8 +67,8 @@ class Scan(Account):
     slices: Slices
 
     @property
+    @override
     def megapixels(self) -> float:
-        """Of all slices."""
         return self.slices.size / 1e6
 
 
@@ -123,13 +106,10 @@ class FileKind(ABC):
 
     @abstractmethod
     def open(self, source: Path | bytes, target: Path | None, *, named: bool, taken: Callable[[Path], bool]) -> Opened:
-        """Read an input.
+        """Read an input from its path or the bytes of standard input, for an output at `target`, or standard output.
 
-        Args:
-            source: its path, or the bytes of standard input.
-            target: the path of its output, None for standard output.
-            named: the user gave that path, so its suffix stays.
-            taken: whether a path is an input or an output already; a path that it refuses counts as taken from then on.
+        named: the user gave that path, so its suffix stays. taken: whether a path is an input or an output already; a
+        path that it refuses counts as taken from then on.
         """
 
     @abstractmethod
@@ -153,21 +133,21 @@ class PictureFiles(FileKind):
     strip_metadata: bool = False
 
     @property
+    @override
     def suffixes(self) -> frozenset[str]:  # type: ignore[override]
-        """Those of pictures, and of RAW files if they are read."""
-        return supported_suffixes | raw_suffixes if self.camera_raw else supported_suffixes
+        return imaging.supported_suffixes | (imaging.raw_suffixes if self.camera_raw else frozenset())
 
+    @override
     def output_name(self, source: Path) -> Path:
         """Return the same format where it can be: PNG for one that is not written, TIFF for RAW files."""
-        if source.suffix.lower() in raw_suffixes:
+        if source.suffix.lower() in imaging.raw_suffixes:
             return Path(f"{source.stem}.tiff")
         with suppress(UnsupportedImageError):
-            found = file_format_of(source)
+            found = imaging.file_format_of(source)
             wanted = self.written_as.get(found, found)
             if FORMATS[wanted].depths:
-                return Path(
-                    source.stem + (self._kept(source.suffix) if wanted == found else FORMATS[wanted].suffixes[0])
-                )
+                suffix = self._kept(source.suffix) if wanted == found else FORMATS[wanted].suffixes[0]
+                return Path(source.stem + suffix)
         return Path(f"{source.stem}.png")
 
     def _kept(self, suffix: str) -> str:
@@ -175,68 +155,55 @@ class PictureFiles(FileKind):
         of_pnm = {1: ".pgm", 3: ".ppm"}
         return of_pnm.get(self.channels or 0, suffix) if suffix.lower() in of_pnm.values() else suffix
 
+    @override
     def check_output(self, path: Path) -> None:
         """Accept a suffix of a format that is written and has so many channels."""
-        file_format = file_format_of(path)
+        file_format = imaging.file_format_of(path)
         if not FORMATS[file_format].depths:
             raise UnsupportedImageError(f"{file_format.upper()} files are not written; name a .png or .tif file")
         if file_format == "webp" and self.channels == 1:
             raise UnsupportedImageError("WebP has no pictures of one channel; name a .png or .tif file")
 
+    @override
     def is_complete(self, output: Path) -> bool:
         """Return whether it decodes; its size is no reason to distrust an output, so no limit applies."""
-        return decodes(output, max_pixels=2**62)
+        return imaging.decodes(output, max_pixels=2**62)
 
+    @override
     def open(self, source: Path | bytes, target: Path | None, *, named: bool, taken: Callable[[Path], bool]) -> Opened:
         """Read a picture, and find a format that can hold its output before the work is done."""
-        picture = read_picture(source, max_pixels=self.max_pixels, camera_raw=self.camera_raw)
-        if target is None:
-            found = picture.metadata.file_format
-            file_format = self.written_as.get(found, found)
-        else:
-            file_format = file_format_of(target)
+        picture = imaging.read_picture(source, max_pixels=self.max_pixels, camera_raw=self.camera_raw)
+        found = picture.metadata.file_format
+        file_format = self.written_as.get(found, found) if target is None else imaging.file_format_of(target)
         to_hold = picture
         if self.channels is not None:
             to_hold = replace(picture, alpha=None, metadata=replace(picture.metadata, icc=b""))
         try:
-            check_encodable(to_hold, file_format, strip_metadata=self.strip_metadata)
+            imaging.check_encodable(to_hold, file_format, strip_metadata=self.strip_metadata)
         except UnsupportedImageError as error:
-            return self._renamed(picture, to_hold, target, file_format, error, named=named, taken=taken)
+            if target is not None and named:
+                raise UnsupportedImageError(f"{imaging.show_path(target)}: {error}") from None
+            planned = target or Path(f"stream{FORMATS[file_format].suffixes[0]}")
+            holds = planned.with_suffix(imaging.output_suffix_for(to_hold, planned))
+            file_format = imaging.file_format_of(holds)
+            if target is None:
+                note = f"written as {file_format.upper()}, for {error}"
+                return Opened(picture, file_format, None, (*picture.notes, note))
+            shown = imaging.show_path(holds)
+            if taken(holds):
+                raise OutputError(f"{shown}: is an input, or another's output; name one with -o") from None
+            note = f"written as {shown}, for {error}"
+            return Opened(picture, file_format, holds, (*picture.notes, note), renamed=True)
         return Opened(picture, file_format, target, picture.notes)
 
-    def _renamed(
-        self,
-        picture: Picture,
-        to_hold: Picture,
-        target: Path | None,
-        file_format: str,
-        error: UnsupportedImageError,
-        *,
-        named: bool,
-        taken: Callable[[Path], bool],
-    ) -> Opened:
-        """Return the picture with another format, as the planned one cannot hold it; a name that was given stays."""
-        if target is None:
-            example = Path(f"stream{FORMATS[file_format].suffixes[0]}")
-            file_format = file_format_of(example.with_suffix(output_suffix_for(to_hold, example)))
-            return Opened(
-                picture, file_format, None, (*picture.notes, f"written as {file_format.upper()}, for {error}")
-            )
-        if named:
-            raise UnsupportedImageError(f"{show_path(target)}: {error}") from None
-        target = target.with_suffix(output_suffix_for(to_hold, target))
-        if taken(target):
-            raise OutputError(f"{show_path(target)}: is an input, or another's output; name one with -o") from None
-        note = f"written as {show_path(target)}, for {error}"
-        return Opened(picture, file_format_of(target), target, (*picture.notes, note), renamed=True)
-
+    @override
     def encode(self, made: Restored, file_format: str) -> tuple[bytes, tuple[str, ...]]:
         """Return the file of a picture, a JPEG at the quality that the operation asks for."""
         picture, quality = made.picture, None
         if file_format == "jpeg" and made.jpeg is not None:
             picture, quality = made.jpeg
-        data = encode_picture(picture, file_format, strip_metadata=self.strip_metadata, jpeg_quality=quality)
-        return data, ()
+        strip = self.strip_metadata
+        return imaging.encode_picture(picture, file_format, strip_metadata=strip, jpeg_quality=quality), ()
 
 
 @dataclass(frozen=True)
@@ -253,39 +220,36 @@ class ScanFiles(FileKind):
     max_pixels: int | None = None
 
     @property
+    @override
     def suffixes(self) -> frozenset[str]:  # type: ignore[override]
-        """Those of pictures or of k-space."""
-        return supported_suffixes if self.pictures else KSPACE_SUFFIXES
+        return imaging.supported_suffixes if self.pictures else mri.KSPACE_SUFFIXES
 
+    @override
     def output_name(self, source: Path) -> Path:
-        """Return the same name with another suffix."""
         return Path(f"{source.stem}{self.suffix}")
 
+    @override
     def check_output(self, path: Path) -> None:
         """Accept one of `SCAN_SUFFIXES`."""
         if self.complex_valued and not path.name.lower().endswith(".npy"):
             raise UnsupportedImageError(f"k-space is complex, and is written as .npy, not as {path.suffix!r}")
-        scan_format_of(path)
+        mri.scan_format_of(path)
 
+    @override
     def is_complete(self, output: Path) -> bool:
-        """Return whether it can be read again."""
-        return is_complete_scan(output)
+        return mri.is_complete_scan(output)
 
+    @override
     def open(self, source: Path | bytes, target: Path | None, *, named: bool, taken: Callable[[Path], bool]) -> Opened:
         """Read a picture or the slices of k-space; too many for the output are refused before the work."""
-        suffix = self.suffix if target is None else scan_format_of(target)
+        suffix = self.suffix if target is None else mri.scan_format_of(target)
         if self.pictures:
-            picture = read_picture(source, max_pixels=self.max_pixels)
+            picture = imaging.read_picture(source, max_pixels=self.max_pixels)
             return Opened(picture, suffix, target, picture.notes)
-        k_space = read_kspace(source, max_pixels=self.max_pixels)
-        check_slices(len(k_space), suffix)
+        k_space = mri.read_kspace(source, max_pixels=self.max_pixels)
+        mri.check_slices(len(k_space), suffix)
         return Opened(k_space, suffix, target, ())
 
+    @override
     def encode(self, made: Scan, file_format: str) -> tuple[bytes, tuple[str, ...]]:
-        """Return the file of the slices, and what became of their values."""
-        return encode_scan(made.slices, file_format)
-
-
-def named_error(error: ImageError, path: Path | None) -> ImageError:
-    """Return the error with the name of an output before it."""
-    return error if path is None else type(error)(f"{show_path(path)}: {error}")
+        return mri.encode_scan(made.slices, file_format)

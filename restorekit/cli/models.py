@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,20 +14,34 @@ from restorekit.cli.options import MessageOptions, command
 from restorekit.cli.output import make_console, print_json
 from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.tasks import TASKS, default_of, get_task
+from restorekit.tasks.prelude import imaging, selection, zoo
 from restorekit.types import CHANNELS, DefaultModels, Option, Units
-
-if TYPE_CHECKING:
-    from restorekit.zoo import CardFigure, ModelCard, ModelFile
 
 models_app = typer.Typer(help="List, explain, fetch and check models.")
 
 Name = Annotated[
     str, Option("A listed model, a weights file, or org/name[@revision] on the hub.", "NAME|PATH", argument=True)
 ]
-Revision = Annotated[str | None, Option("Branch, tag or commit of a model on the hub.", "REV")]
-Sha256 = Annotated[str | None, Option("The SHA-256 hash that the file must have.", "HASH")]
-Offline = Annotated[bool, Option("Use no network, only the cache of the hub (also HF_HUB_OFFLINE=1).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON to standard output.", metavar="")]
+
+
+@dataclass(frozen=True)
+class VersionOptions:
+    """Which version of a model it must be."""
+
+    revision: Annotated[str | None, Option("Branch, tag or commit of a model on the hub.", "REV")] = None
+    sha256: Annotated[str | None, Option("The SHA-256 hash that the file must have.", "HASH")] = None
+
+    def locate(self, name: str) -> zoo.ModelFile:
+        """Return the file of a model; fetch it first if it is on the hub."""
+        return zoo.locate(name, **vars(self))
+
+
+@dataclass(frozen=True)
+class SourceOptions(VersionOptions):
+    """Which version of a model it must be, and whether it may be fetched."""
+
+    offline: Annotated[bool, Option("Use no network, only the cache of the hub (also HF_HUB_OFFLINE=1).")] = False
 
 
 @models_app.callback(invoke_without_command=True)
@@ -38,13 +53,11 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 
 @models_app.command("list")
 @command
-def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:  # noqa: ARG001
+def list_models(_messages: MessageOptions, as_json: AsJson = False) -> None:
     """List the installed models, and the pictures that each is for."""
     from rich.table import Table
 
-    from restorekit.zoo import shipped_models
-
-    shipped = shipped_models()
+    shipped = zoo.shipped_models()
     if as_json:
         print_json([_document(model.card, model.path) for model in shipped])
         return
@@ -61,9 +74,7 @@ def list_models(messages: MessageOptions, as_json: AsJson = False) -> None:  # n
 def info(
     name: Name,
     messages: MessageOptions,
-    revision: Revision = None,
-    sha256: Sha256 = None,
-    offline: Offline = False,
+    source: SourceOptions,
     as_json: AsJson = False,
     atoms: Annotated[
         Path | None,
@@ -76,16 +87,13 @@ def info(
     """Show the card of a model, with its figures."""
     from rich.table import Table
 
-    from restorekit.image import show_path
-    from restorekit.zoo import locate, read_card
-
     if overwrite and atoms is None:
         raise UsageError("--overwrite is for the picture of --atoms")
-    file = locate(name, revision=revision, sha256=sha256, offline=offline)
-    card = read_card(file.path)
+    file = source.locate(name)
+    card = zoo.read_card(file.path)
     if atoms is not None:
         _draw_atoms(file.path, atoms, overwrite=overwrite)
-        _say(messages, f"{show_path(atoms)}: the atoms of {card.name}")
+        _say(messages, f"{imaging.show_path(atoms)}: the atoms of {card.name}")
     if as_json:
         print_json(_document(card, file.path))
         return
@@ -99,37 +107,23 @@ def info(
 
 @models_app.command("path")
 @command
-def path(
-    name: Name,
-    messages: MessageOptions,  # noqa: ARG001
-    revision: Revision = None,
-    sha256: Sha256 = None,
-    offline: Offline = False,
-) -> None:
+def path(name: Name, _messages: MessageOptions, source: SourceOptions) -> None:
     """Print the path of a model's file; fetch it first if it is on the hub."""
-    from restorekit.zoo import find
-
-    print(find(name, revision=revision, sha256=sha256, offline=offline))
+    print(source.locate(name).path)
 
 
 @models_app.command("fetch")
 @command
-def fetch(name: Name, messages: MessageOptions, revision: Revision = None, sha256: Sha256 = None) -> None:
+def fetch(name: Name, messages: MessageOptions, source: VersionOptions) -> None:
     """Fetch a model from the hub into its cache (see HF_HOME) and check it, to use it offline later."""
-    _check(name, messages, revision=revision, sha256=sha256, offline=False)
+    _check(name, messages, source)
 
 
 @models_app.command("check")
 @command
-def check(
-    name: Name,
-    messages: MessageOptions,
-    revision: Revision = None,
-    sha256: Sha256 = None,
-    offline: Offline = False,
-) -> None:
+def check(name: Name, messages: MessageOptions, source: SourceOptions) -> None:
     """Check that a model's file is whole and agrees with its card: checksum, tensors, shapes, values."""
-    _check(name, messages, revision=revision, sha256=sha256, offline=offline)
+    _check(name, messages, source)
 
 
 @models_app.command("record")
@@ -143,13 +137,12 @@ def record(
 ) -> None:
     """Write the figures of an evaluation onto the card of the model it measured."""
     from restorekit.evaluate import record_measurements
-    from restorekit.image import show_path
 
     card = record_measurements(weights, evaluation)
-    _say(messages, f"{show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}")
+    _say(messages, f"{imaging.show_path(weights)}: {len(card.measured)} measurements on the card of {card.name}")
 
 
-def _rows(cards: Sequence[ModelCard]) -> list[tuple[str, str, str]]:
+def _rows(cards: Sequence[zoo.ModelCard]) -> list[tuple[str, str, str]]:
     """Return task, name and pictures of the models, task by task; a denoiser that a task uses by default is in both."""
     rows = []
     for name in dict.fromkeys([*TASKS, *(card.task for card in cards)]):
@@ -171,31 +164,24 @@ def _say(messages: MessageOptions, text: str) -> None:
 
 def _draw_atoms(model: Path, path: Path, *, overwrite: bool) -> None:
     from restorekit.explain import dictionary_of, draw_dictionary
-    from restorekit.image import Metadata, Picture, check_output, file_format_of, show_path, write_picture
-    from restorekit.zoo import load_model
 
     try:
-        file_format_of(path)
+        imaging.file_format_of(path)
     except UnsupportedImageError as error:
-        raise UsageError(f"--atoms {show_path(path)}: {error}") from None
-    check_output(path, overwrite=overwrite)
-    picture = Picture(draw_dictionary(dictionary_of(load_model(model))), Metadata("png"))
-    write_picture(path, picture, overwrite=overwrite)
+        raise UsageError(f"--atoms {imaging.show_path(path)}: {error}") from None
+    imaging.check_output(path, overwrite=overwrite)
+    atoms = draw_dictionary(dictionary_of(zoo.load_model(model)))
+    imaging.write_picture(path, imaging.Picture(atoms, imaging.Metadata("png")), overwrite=overwrite)
 
 
-def _check(name: str, messages: MessageOptions, *, revision: str | None, sha256: str | None, offline: bool) -> None:
-    from restorekit.image import show_path
-    from restorekit.zoo import load_model, locate
-
-    file = locate(name, revision=revision, sha256=sha256, offline=offline)
-    model = load_model(file.path)
+def _check(name: str, messages: MessageOptions, source: VersionOptions) -> None:
+    file = source.locate(name)
+    model = zoo.load_model(file.path)
     commit = f", commit {file.commit}" if file.commit else ""
-    _say(messages, f"{model.card.name}: good ({show_path(file.path)}{commit})")
+    _say(messages, f"{model.card.name}: good ({imaging.show_path(file.path)}{commit})")
 
 
-def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
-    from restorekit.image import show_path
-
+def _card_rows(card: zoo.ModelCard, file: zoo.ModelFile) -> list[tuple[str, str]]:
     rows = [
         ("name", card.name),
         ("description", card.description),
@@ -211,7 +197,7 @@ def _card_rows(card: ModelCard, file: ModelFile) -> list[tuple[str, str]]:
         ("steps", f"{card.steps:,}"),
         ("written by", f"restorekit {card.package_version}"),
         ("licence", card.licence),
-        ("file", show_path(file.path)),
+        ("file", imaging.show_path(file.path)),
         ("commit", file.commit or ""),
     ]
     measured = [("measured" if index == 0 else "", text) for index, text in enumerate(_figures(card))]
@@ -226,46 +212,37 @@ def _setting_text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _figures(card: ModelCard) -> list[str]:
+def _figures(card: zoo.ModelCard) -> list[str]:
     """Return one line for each data set and quality: the PSNR, and SSIM, at each conditioning."""
-    groups: dict[tuple[str, str], list[CardFigure]] = {}
+    units, lines = _units(card), dict[str, list[str]]()
     for found in card.measured:
-        groups.setdefault((found.dataset, found.quality), []).append(found)
-    return [
-        f"{dataset}, {quality}: " + "; ".join(_figure_text(card, found) for found in group)
-        for (dataset, quality), group in groups.items()
-    ]
+        at = "" if units is None else f"{units.label} {found.conditioning:g} "
+        ssim = "" if found.ssim is None else f", SSIM {found.ssim:.4f}"
+        lines.setdefault(f"{found.dataset}, {found.quality}", []).append(f"{at}{found.psnr:.2f} dB{ssim}")
+    return [f"{heading}: {'; '.join(texts)}" for heading, texts in lines.items()]
 
 
-def _figure_text(card: ModelCard, found: CardFigure) -> str:
-    units = _units(card)
-    at = "" if units is None else f"{units.label} {found.conditioning:g} "
-    return f"{at}{found.psnr:.2f} dB" + ("" if found.ssim is None else f", SSIM {found.ssim:.4f}")
-
-
-def _units(card: ModelCard) -> Units | None:
+def _units(card: zoo.ModelCard) -> Units | None:
     return get_task(card.task).units if card.task in TASKS else None
 
 
-def _range_text(card: ModelCard) -> str:
+def _range_text(card: zoo.ModelCard) -> str:
     """Return the range with its units, such as `sigma 0 to 75 (of 255)`; empty for a task without any."""
     units = _units(card)
     return "" if units is None else f"{units.label} {card.range_text}{units.unit}"
 
 
-def _images(card: ModelCard) -> str:
+def _images(card: zoo.ModelCard) -> str:
     return get_task(card.task).images_of(card) if card.task in TASKS else CHANNELS[card.channels]
 
 
 def _defaults(path: Path) -> tuple[str, ...]:
     """Return the tasks that use the model in a file by default; none for a file that is not installed."""
-    from restorekit.zoo.selection import shipped_files
-
-    shipped = shipped_files().get(path.stem)
+    shipped = selection.shipped_files().get(path.stem)
     return default_of(path.stem) if shipped is not None and path.resolve() == shipped.resolve() else ()
 
 
-def _document(card: ModelCard, path: Path) -> dict[str, object]:
+def _document(card: zoo.ModelCard, path: Path) -> dict[str, object]:
     document: dict[str, object] = json.loads(card.to_json())
     del document["format"]
     return {**document, "default_of": _defaults(path), "path": str(path)}

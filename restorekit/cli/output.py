@@ -8,20 +8,18 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
 from restorekit.cli import INTERRUPTED, TERMINATED, Terminated
 from restorekit.errors import RestorekitError
+from restorekit.tasks.prelude import batch
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import ProgressColumn
 
-    from restorekit.batch.plan import BatchPlan, Job
-    from restorekit.batch.run import Done, Outcome
     from restorekit.cli.options import MessageOptions
 
 FAILED = 1
@@ -108,30 +106,33 @@ def make_console(*, stderr: bool) -> Console:
 class Reporter:
     """Lines and a progress bar on standard error; the bar is for terminals alone."""
 
-    def __init__(self, options: MessageOptions, total: int | None = None, *, bar: bool = True) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    def __init__(
+        self,
+        options: MessageOptions,
+        total: int | None = None,
+        *,
+        bar: bool = True,
+        columns: tuple[ProgressColumn, ...] = (),
+    ) -> None:
+        from rich import progress
 
         self.options = options
         self.console = make_console(stderr=True)
-        self.bar: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+        usual = progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn()
+        self.bar = progress.Progress(
+            *(columns or (progress.TextColumn("{task.description}", markup=False), *usual)),
             console=self.console,
             transient=True,
             disable=options.quiet or not bar or not self.console.is_terminal,
         )
-        self._task = self.bar.add_task("", total=total)
+        self.task = self.bar.add_task("", total=total)
         self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         self.bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.bar.stop()
 
     def say(self, text: str) -> None:
@@ -141,68 +142,54 @@ class Reporter:
 
     def progress(self, done: int, total: int, description: str) -> None:
         """Show how far it is: the bar on a terminal, a line now and then elsewhere."""
-        self.bar.update(self._task, completed=done, total=total, description=description)
+        self.bar.update(self.task, completed=done, total=total, description=description)
         now = time.monotonic()
         if not self.console.is_terminal and now - self._told >= SECONDS_BETWEEN_LINES:
             self._told = now
             self.say(f"{done} of {total} runs, {description}")
 
-    def advance(self, description: str) -> None:
-        """Move the bar by one."""
-        self.bar.update(self._task, advance=1, description=description)
-
 
 class BatchReporter(Reporter):
     """Tells the user about the outcomes of a plan, one after another, and the failures again at the end."""
 
-    def __init__(self, plan: BatchPlan, options: MessageOptions, *, json_lines: bool) -> None:
+    def __init__(self, plan: batch.BatchPlan, options: MessageOptions, *, json_lines: bool) -> None:
         self._several = len(plan.jobs) + len(plan.refusals) > 1
         super().__init__(options, len(plan.jobs), bar=self._several)
         self._json_lines = json_lines
-        self._failures: list[tuple[str, Exception]] = []
+        self.failures: list[tuple[str, Exception]] = []
         self._done = self._skipped = 0
         for note in plan.notes:
             self.say(note)
         for refusal in plan.refusals:
             self._fail(str(refusal.source), str(refusal.error), refusal.error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        if kind is BrokenPipeError:
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        if exception[0] is BrokenPipeError:
             return
         if self._several:
-            self.say(f"{self._done} done, {self._skipped} skipped, {len(self._failures)} failed")
-        for message, cause in self._failures:
+            self.say(f"{self._done} done, {self._skipped} skipped, {len(self.failures)} failed")
+        for message, cause in self.failures:
             say_error(message, cause if self.options.verbose else None)
 
-    @property
-    def failed(self) -> bool:
-        """Whether any input has failed."""
-        return bool(self._failures)
-
-    def report(self, outcome: Outcome) -> None:
-        """Say how one input ended."""
-        from restorekit.batch.run import Done, Skipped
-
+    def report(self, outcome: batch.Outcome) -> None:
+        """Say how one input ended, or what would be written for it."""
         job = outcome.job
-        if isinstance(outcome, Done):
-            self._report_done(outcome)
-        elif isinstance(outcome, Skipped):
+        paths = {"input": _field(job.source), "output": _field(job.target)}
+        if isinstance(outcome, batch.Done):
+            self._report_done(outcome, paths)
+        elif isinstance(outcome, batch.Skipped):
             self._skipped += 1
             self.say(f"{job.source_name}: {job.target_name} is there already, skipped")
-            self._write_json(status="skipped", input=_field(job.source), output=_field(job.target))
-        else:
+            self._write_json(status="skipped", **paths)
+        elif isinstance(outcome, batch.Failed):
             self._fail(_field(job.source), outcome.describe(), outcome.error)
-        self.advance(job.source_name)
+        else:
+            self.say(f"{job.source_name} -> {job.target_name}")
+            self._write_json(status="planned", **paths)
+        self.bar.update(self.task, advance=1, description=job.source_name)
 
-    def announce(self, job: Job) -> None:
-        """Say what would be written for one input."""
-        self.say(f"{job.source_name} -> {job.target_name}")
-        self._write_json(status="planned", input=_field(job.source), output=_field(job.target))
-
-    def _report_done(self, done: Done) -> None:
+    def _report_done(self, done: batch.Done, paths: dict[str, str]) -> None:
         self._done += 1
         made, report = done.made, done.made.report
         for note in done.notes:
@@ -218,8 +205,7 @@ class BatchReporter(Reporter):
         self.say(f"{done.job.source_name} -> {done.job.target_name}{known}")
         self._write_json(
             status="done",
-            input=_field(done.job.source),
-            output=_field(done.job.target),
+            **paths,
             model=made.model,
             **{name: round(value, 4) if isinstance(value, float) else value for name, value in made.parameters},
             seconds=None if report is None else round(report.seconds, 4),
@@ -230,7 +216,7 @@ class BatchReporter(Reporter):
         )
 
     def _fail(self, source: str, message: str, error: Exception) -> None:
-        self._failures.append((message, error))
+        self.failures.append((message, error))
         self._write_json(status="failed", input=source, error=message)
 
     def _write_json(self, **fields: object) -> None:

@@ -9,10 +9,11 @@ import typer
 
 from restorekit.cli import INTERRUPTED
 from restorekit.cli.options import MessageOptions, command
+from restorekit.cli.output import Reporter
+from restorekit.tasks.prelude import imaging
+from restorekit.types import Option
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from restorekit.train import TrainingReport, TrainingResult
 
 _PLAIN_LINES = 100
@@ -35,37 +36,18 @@ def train(
             autocompletion=_complete_recipe,
         ),
     ],
-    data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="A folder of images; some are set aside for validation.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="RUN_DIR", help="The folder for checkpoints, log, curves and weights.")
-    ],
+    data: Annotated[Path, Option("A folder of images; some are set aside for validation.", "DIR")],
+    out: Annotated[Path, Option("The folder for checkpoints, log, curves and weights.", "RUN_DIR")],
     messages: MessageOptions,
     overrides: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set a key of the recipe, such as optimiser.steps=2000; repeatable.",
-        ),
+        Option("Set a key of the recipe, such as optimiser.steps=2000; repeatable.", "KEY=VALUE", ("--set",)),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", metavar="", help="Continue from the checkpoint in RUN_DIR, if there is one.")
-    ] = False,
-    max_minutes: Annotated[
-        float | None,
-        typer.Option("--max-minutes", metavar="N", min=0, help="Stop after N minutes, with a checkpoint."),
-    ] = None,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where to compute.")] = "auto",
+    resume: Annotated[bool, Option("Continue from the checkpoint in RUN_DIR, if there is one.")] = False,
+    max_minutes: Annotated[float | None, Option("Stop after N minutes, with a checkpoint.", "N", low=0)] = None,
+    device: Annotated[str, Option("Where to compute.", "auto|cpu|cuda|cuda:N")] = "auto",
     workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            min=0,
-            help="Processes that prepare batches (default: up to 8 with a GPU, else 0).",
-        ),
+        int | None, Option("Processes that prepare batches (default: up to 8 with a GPU, else 0).", "N", low=0)
     ] = None,
 ) -> None:
     """Train a model on a folder of images; with torchrun, on several GPUs.
@@ -90,59 +72,34 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-class TrainingReporter:
+class TrainingReporter(Reporter):
     """A progress line on a terminal (step, PSNR, rate, time left); elsewhere plain lines."""
 
     def __init__(self, messages: MessageOptions) -> None:
-        from restorekit.cli.output import make_console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-        self._quiet = messages.quiet
+        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
+        super().__init__(messages, columns=columns)
         self._has_reported = False
-        self._console = make_console(stderr=True)
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> TrainingReporter:
-        if self._console.is_terminal and not self._quiet:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-            columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task("", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def say(self, text: str) -> None:
-        """Print a line of its own, unless --quiet."""
-        if not self._quiet:
-            self._console.print(text, soft_wrap=True)
 
     def report(self, state: TrainingReport) -> None:
         """Show where the run stands."""
         self._has_reported = True
         if state.message:
             self.say(state.message)
-            return
-        text = state_text(state)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=state.step, total=state.steps, description=text)
+        elif self.console.is_terminal:
+            self.bar.update(self.task, completed=state.step, total=state.steps, description=state_text(state))
         elif state.step % _PLAIN_LINES == 0:
-            self.say(f"step {state.step}/{state.steps}  {text}")
+            self.say(f"step {state.step}/{state.steps}  {state_text(state)}")
 
     def report_end(self, result: TrainingResult) -> None:
         """Print how the session ended, if this is the process that reports."""
-        from restorekit.image import show_path
-
         if not self._has_reported:
             return
         end = f"finished at step {result.step}"
         if not result.finished:
             end = f"stopped at step {result.step}, go on with --resume"
-        self.say(f"{end}: {show_path(result.weights)} ({result.best_psnr:.3f} dB)")
+        self.say(f"{end}: {imaging.show_path(result.weights)} ({result.best_psnr:.3f} dB)")
 
 
 def state_text(state: TrainingReport) -> str:

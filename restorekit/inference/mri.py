@@ -36,11 +36,7 @@ _COMPLEX_CONTRAST = 0.5
 
 @dataclass(frozen=True)
 class MriMethod(ABC):
-    """From k-space to an image. iterations: how often prior and data take turns.
-
-    Raises:
-        UsageError: less than one iteration.
-    """
+    """From k-space to an image. iterations: how often prior and data take turns. Raises UsageError: less than once."""
 
     settings: RunSettings
     iterations: int
@@ -62,10 +58,9 @@ class MriMethod(ABC):
         """
         device = resolve_device(self.settings.device)
         started = time.perf_counter()
+        advice = "try --quality fast or --model tv"
         with inference():
-            image = within_memory(
-                lambda: self._reconstruct(physics, y.to(device), noise, watch).cpu(), "try --quality fast or --model tv"
-            )
+            image = within_memory(lambda: self._reconstruct(physics, y.to(device), noise, watch).cpu(), advice)
         return image, RunReport(str(device), 1, time.perf_counter() - started)
 
     @abstractmethod
@@ -126,7 +121,8 @@ class DenoiserMethod(MriMethod):
         y, noise = (y / scale).to(device), noise / scale
         exactness = (noise / max(noise, _LEAST_NOISE)) ** 2
         contrast = 1.0 if x0.shape[1] == 1 else _COMPLEX_CONTRAST
-        splitting = self._splitting(contrast, contrast * _FIRST * (1 - physics.share))
+        first = contrast * _FIRST * (1 - physics.share)
+        splitting = Splitting(self.iterations, first, _LAST, _WEIGHT, contrast * _LEAST_NOISE)
 
         def prox(images: Tensor, rho: Tensor) -> Tensor:
             # The noise is taken for more than it is for the denoiser's sake alone; samples are as exact as they are.
@@ -142,9 +138,6 @@ class DenoiserMethod(MriMethod):
         gamma = exactness * float(splitting.schedule(contrast * noise).rhos[-1])
         final = physics.prox_l2(_from_images(images), y, max(gamma, _LEAST_GAMMA))
         return scale * final.cpu(), report
-
-    def _splitting(self, contrast: float, first: float) -> Splitting:
-        return Splitting(self.iterations, first, _LAST, _WEIGHT, contrast * _LEAST_NOISE)
 
     @override
     def _reconstruct(self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None) -> Tensor:

@@ -6,13 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from restorekit.errors import UsageError
-from restorekit.inference.runner import as_pixels, inference, mirrored_to, restore_batch
+from restorekit.inference.runner import Image, as_pixels, inference, mirrored_to, restore_batch
 from restorekit.models import PatchNetwork, UnrolledADMM
 from restorekit.numerics.metrics import psnr
 from restorekit.numerics.patches import regular_length, within_memory
@@ -33,7 +31,7 @@ class Trajectory:
     of the result so far against the reference, in dB; as many, or none.
     """
 
-    reference: NDArray[np.float32] | None = None
+    reference: Image | None = None
     residuals: list[float] = field(default_factory=list)
     psnrs: list[float] = field(default_factory=list)
 
@@ -77,16 +75,9 @@ class LearnedSplitting:
 def splitting_for(
     model: LoadedModel, splitting: Splitting, iterations: int | None, conditioning: float | None = None
 ) -> Splitting | LearnedSplitting:
-    """Return the splitting that the model has learned, or for a denoiser the given one.
+    """Return the splitting that the model has learned, for a `conditioning`, or for a denoiser the given one.
 
-    Args:
-        model: trained for the task, or a denoiser.
-        splitting: for denoisers.
-        iterations: in place of those of the splitting, if not None.
-        conditioning: see `LearnedSplitting`.
-
-    Raises:
-        UsageError: another number of iterations than the model was trained for.
+    iterations: in place of those of the splitting, if not None. Raises UsageError: not as many as in training.
     """
     if not isinstance(model.network, UnrolledADMM):
         return splitting if iterations is None else replace(splitting, iterations=iterations)
@@ -151,18 +142,10 @@ def solve(
 ) -> tuple[Tensor, RunReport]:
     """Run ADMM or half-quadratic splitting from x = prox(x0); return images [B, C, H, W], clamped to [0, 1].
 
-    Args:
-        model: the prior, for images of that many channels.
-        prox: of the data term.
-        x0: a first guess, on the device to work on.
-        noise: standard deviation of the noise, in [0, 1].
-        splitting: see `splitting_for`.
-        settings: quality and tile size of the denoiser.
-        size: keep so many rows and columns of the result, from the top left; all if None.
-        watch: called after each iteration, with images of that size and the change of the first.
-
-    Raises:
-        MemoryExhaustedError: the images do not fit.
+    model: the prior, for images of that many channels. prox: of the data term. x0: a first guess, on the device to work
+    on. noise: its standard deviation, in [0, 1]. splitting: see `splitting_for`. settings: quality and tile size of the
+    denoiser. size: keep so many rows and columns of the result, from the top left; all if None. watch: called after
+    each iteration, with images of that size and the change of the first. Raises MemoryExhaustedError.
     """
     started = time.perf_counter()
     height, width = x0.shape[-2:] if size is None else size

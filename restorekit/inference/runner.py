@@ -21,6 +21,8 @@ from restorekit.numerics.patches import within_memory
 from restorekit.physics.mosaic import mirror
 from restorekit.types import LEAST_TILE, Quality, RunReport, RunSettings
 
+Image = NDArray[np.float32]
+
 CACHE_TILE = 40
 """On a CPU the codes of a block should stay in the cache: 32 x 32 patches of 256 atoms are one megabyte."""
 CPU_MEMORY = 768 * 2**20
@@ -33,10 +35,9 @@ LEAST_NONLOCAL_TILE = 64
 
 
 def resolve_device(name: str) -> torch.device:
-    """The torch device for auto, cpu, cuda or cuda:N; auto is the first GPU, or else the CPU.
+    """Return the torch device for auto (the first GPU, or else the CPU), cpu, cuda or cuda:N.
 
-    Raises:
-        DeviceError: the name means nothing, or this machine has no such device.
+    Raises DeviceError: the name means nothing, or this machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -73,32 +74,21 @@ def exact_convolutions() -> Iterator[None]:
 
 @contextmanager
 def inference() -> Iterator[None]:
-    """What networks are run in to restore: exactly, and without gradients."""
+    """Run networks as restoring does: exactly, and without gradients."""
     with torch.inference_mode(), exact_convolutions():
         yield
 
 
 def restore_array(
-    pixels: NDArray[np.float32],
-    level: float,
-    network: PatchNetwork,
-    settings: RunSettings,
-    mask: NDArray[Any] | None = None,
-) -> tuple[NDArray[np.float32], RunReport]:
+    pixels: Image, level: float, network: PatchNetwork, settings: RunSettings, mask: NDArray[Any] | None = None
+) -> tuple[Image, RunReport]:
     """Restore one image: [H, W] for a grey model or [H, W, 3] for a colour one, any size, clamped to [0, 1].
 
-    Args:
-        pixels: values in [0, 1], though noise may lead outside; the result does not.
-        level: how strong the degradation is, in [0, 1], as the network takes it: of noise, the standard deviation.
-        network: one of as many channels.
-        settings: quality, device and tile size.
-        mask: 1 where a value was observed and 0 where there is none, of the image's shape, or [H, W] for all channels;
-            None if all were observed.
-
-    Raises:
-        UsageError: a mask of another shape.
-        ModelMismatchError: the network is for another number of channels.
-        MemoryExhaustedError: the image itself, or the smallest tile, does not fit into memory.
+    Noise may lead the given values outside [0, 1]. level: how strong the degradation is, in [0, 1], as the network
+    takes it: of noise, the standard deviation. mask: 1 where a value was observed and 0 where there is none, of the
+    image's shape, or [H, W] for all channels; None if all were observed. Raises UsageError: a mask of another shape;
+    ModelMismatchError: the network is for another number of channels; MemoryExhaustedError: the image itself, or the
+    smallest tile, does not fit into memory.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if channels != network.channels:
@@ -111,7 +101,7 @@ def restore_array(
     device = resolve_device(settings.device)
     started = time.perf_counter()
 
-    def restore() -> tuple[NDArray[np.float32], int]:
+    def restore() -> tuple[Image, int]:
         observed = None if mask is None else as_batch(mask.astype(np.float32), device).expand(-1, channels, -1, -1)
         estimate, tiles = restore_batch(as_batch(pixels, device), level, network.to(device), settings, observed)
         return as_pixels(estimate, pixels.ndim), tiles
@@ -167,21 +157,20 @@ def restore_batch(
     return estimate.clamp_(0, 1)[..., :height, :width], tiles
 
 
-def as_batch(pixels: NDArray[np.float32], device: torch.device) -> Tensor:
-    """[H, W] or [H, W, C] as [1, C, H, W]."""
+def as_batch(pixels: Image, device: torch.device) -> Tensor:
+    """Return [H, W] or [H, W, C] as [1, C, H, W]."""
     image = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
     return image[None, None] if image.ndim == 2 else image.permute(2, 0, 1)[None]
 
 
-def as_pixels(images: Tensor, dimensions: int) -> NDArray[np.float32]:
-    """The first of images [B, C, H, W] as [H, W], its first channel, or [H, W, C], by the number of dimensions."""
-    image = images[0, 0] if dimensions == 2 else images[0].permute(1, 2, 0)
-    pixels: NDArray[np.float32] = image.cpu().numpy()
+def as_pixels(images: Tensor, dimensions: int) -> Image:
+    """Return the first of images [B, C, H, W] as [H, W], its first channel, or [H, W, C], by the dimensions."""
+    pixels: Image = (images[0, 0] if dimensions == 2 else images[0].permute(1, 2, 0)).cpu().numpy()
     return pixels
 
 
 def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
-    """A tile that fits: into a CPU's cache where tiles do not touch, else into a share of the memory."""
+    """Choose a tile that fits: into a CPU's cache where tiles do not touch, else into a share of the memory."""
     if images.device.type == "cpu":
         if network.halo == 0:
             return CACHE_TILE
@@ -195,7 +184,7 @@ def _automatic_tile(network: PatchNetwork, images: Tensor, stride: int) -> int:
 
 
 def free_memory() -> int:
-    """Bytes of the computer's memory that are free; CPU_MEMORY where the operating system does not tell."""
+    """Return how many bytes of the computer's memory are free; CPU_MEMORY where the operating system does not tell."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -203,14 +192,11 @@ def free_memory() -> int:
 
 
 def mirrored_to(images: Tensor, height: int, width: int) -> Tensor:
-    """Images [B, C, H, W] that go on as their mirror image at the bottom and right, up to that height and width.
+    """Continue images [B, C, H, W] as their mirror image at the bottom and right, up to that height and width.
 
     Their last row and column are not repeated: side by side, twice the same noise would look like a detail.
     """
     if images.shape[-2:] == (height, width):
         return images
-    rows, columns = (
-        mirror(side, 0, length).to(images.device)
-        for side, length in zip(images.shape[-2:], (height, width), strict=True)
-    )
-    return images[..., rows, :][..., columns]
+    rows, columns = mirror(images.shape[-2], 0, height), mirror(images.shape[-1], 0, width)
+    return images[..., rows.to(images.device), :][..., columns.to(images.device)]

@@ -9,15 +9,12 @@ from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from restorekit.errors import MemoryExhaustedError, UsageError
 from restorekit.inference.plug_and_play import Watch
-from restorekit.inference.runner import free_memory
+from restorekit.inference.runner import Image, free_memory
 from restorekit.numerics.patches import unless_out_of_memory
 from restorekit.types import RunReport
-
-Image = NDArray[np.float32]
 
 Solve = Callable[[Image], tuple[Image, RunReport]]
 """An image [h, w] or [h, w, C] -> the estimate, [scale h, scale w] alike, and what it took."""
@@ -76,7 +73,7 @@ class Windows:
         return all(len(spans) == 1 for spans in self.over(height, width))
 
     def over(self, height: int, width: int) -> tuple[list[Span], list[Span]]:
-        """The windows along the rows and along the columns of an image, one each where it is small."""
+        """Return the windows along the rows and along the columns of an image, one each where it is small."""
         square = int(self.pixels**0.5)
         rows, cols = max(square, self.pixels // width), max(square, self.pixels // height)
         return self._along(height, rows), self._along(width, cols)
@@ -104,7 +101,7 @@ class Windows:
 
 
 def window_pixels(channels: int, device: torch.device) -> int:
-    """How many pixels of so many channels a window may have."""
+    """Return how many pixels of so many channels a window may have."""
     memory = min(CPU_MEMORY, free_memory() // 2) if device.type == "cpu" else torch.cuda.mem_get_info(device)[0] // 4
     return memory // (channels * BYTES_PER_VALUE)
 
@@ -112,14 +109,11 @@ def window_pixels(channels: int, device: torch.device) -> int:
 def solve_over_windows(
     solve: Solve, observed: Image, windows: Windows, watch: Watch | None = None
 ) -> tuple[Image, RunReport]:
-    """The estimate x = sum_ij r_i c_j x_ij of an image [H, W] or [H, W, C], x_ij what `solve` makes of window i, j.
+    """Return x = sum_ij r_i c_j x_ij for an image [H, W] or [H, W, C], x_ij what `solve` makes of window i, j.
 
     The weights r of the rows sum to one everywhere, and those of the columns, c. Where memory runs out windows of a
-    quarter are tried.
-
-    Raises:
-        UsageError: somebody watches the iterations, and the image does not fit into one window.
-        MemoryExhaustedError: the smallest windows do not fit either.
+    quarter are tried. Raises UsageError: somebody watches the iterations, and the image does not fit into one window;
+    MemoryExhaustedError: the smallest windows do not fit either.
     """
     height, width = observed.shape[:2]
     if watch is not None and not windows.one_suffices(height, width):
@@ -137,11 +131,10 @@ def solve_over_windows(
 def _solved(solve: Solve, observed: Image, windows: Windows) -> tuple[Image, RunReport]:
     if windows.one_suffices(*observed.shape[:2]):
         return solve(observed)
-    rows, cols = windows.over(*observed.shape[:2])
-    scale = windows.scale
-    estimate = np.zeros((scale * observed.shape[0], scale * observed.shape[1], *observed.shape[2:]), np.float32)
+    scale, (height, width, *channels) = windows.scale, observed.shape
+    estimate = np.zeros((scale * height, scale * width, *channels), np.float32)
     reports = []
-    for down, across in product(rows, cols):
+    for down, across in product(*windows.over(height, width)):
         part, report = solve(observed[down.start : down.stop, across.start : across.stop])
         weights = np.outer(down.weights, across.weights)
         place = slice(scale * down.start, scale * down.stop), slice(scale * across.start, scale * across.stop)

@@ -79,7 +79,7 @@ class SamplingOptions:
         if self.simulate is not None:
             parse_sampling(self.simulate, "--simulate")
         if self.mask is not None:
-            planning.check_exists(self.mask)
+            batch.check_exists(self.mask)
 
     def mask_source(self) -> fourier.MaskFile | fourier.DrawnMask | None:
         """Return the mask that the options ask for, if any."""
@@ -300,7 +300,7 @@ class CsMriBenchmark(base.Benchmark[KspaceMask]):
         for text in options.sampling or []:
             parse_sampling(text, "--sampling")
         for path in options.mask or []:
-            planning.check_exists(path)
+            batch.check_exists(path)
         if not options.sampling and not options.mask:
             raise UsageError("name what to keep of k-space: --sampling radial:0.3 or --mask FILE")
 

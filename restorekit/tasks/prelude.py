@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from restorekit import models as networks
     from restorekit import zoo
     from restorekit.batch import files as batch_files
-    from restorekit.batch import plan as planning
     from restorekit.batch import run as batch
     from restorekit.image import mri as mri_files
     from restorekit.inference import mri, plug_and_play, runner
@@ -65,7 +64,7 @@ else:
     np, torch = _Lazy("numpy"), _Lazy("torch")
     for _name, _module in {
         "arrays": "tasks.arrays", "zoo": "zoo", "imaging": "image", "networks": "models", "batch_files": "batch.files",
-        "batch": "batch.run", "planning": "batch.plan", "mri_files": "image.mri", "mri": "inference.mri",
+        "batch": "batch.run", "mri_files": "image.mri", "mri": "inference.mri",
         "plug_and_play": "inference.plug_and_play", "runner": "inference.runner", "windowing": "inference.windows",
         "kspace_networks": "models.kspace", "dihedral": "numerics.dihedral", "patches": "numerics.patches",
         "physics_base": "physics.base", "blur": "physics.blur", "decimation": "physics.decimation",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from restorekit.batch.files import PictureFiles
-from restorekit.batch.plan import Existing, Job, plan_batch
+from restorekit.batch.run import Existing, Job, plan_batch
 from restorekit.errors import OutputError, UsageError
 
 

@@ -10,8 +10,7 @@ import tifffile
 from PIL import Image
 
 from restorekit.batch.files import PictureFiles, Restored
-from restorekit.batch.plan import Existing, plan_batch
-from restorekit.batch.run import Done, Failed, Skipped, run_batch
+from restorekit.batch.run import Done, Existing, Failed, Skipped, plan_batch, run_batch
 from restorekit.errors import MemoryExhaustedError, OutputError, UnreadableImageError, UnsupportedImageError
 from restorekit.image import read_picture
 
