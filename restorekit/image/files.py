@@ -1,7 +1,5 @@
 """Picture files: read upright in their own depth with their metadata, and written whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import os
 import secrets
@@ -11,11 +9,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from restorekit.errors import ImageError, OutputError, UnreadableImageError, UnsupportedImageError
+from restorekit.errors import ImageError, ImageTooLargeError, OutputError, UnreadableImageError
 from restorekit.image.codecs import decode_picture, encode_picture
 from restorekit.image.formats import FORMATS, file_format_of
 from restorekit.image.picture import Picture
-from restorekit.image.raw import decode_raw, is_raw
+from restorekit.image.tiff import decode_raw, is_raw
 
 
 def read_picture(source: Path | bytes, *, max_pixels: int | None = None, camera_raw: bool = False) -> Picture:
@@ -38,15 +36,10 @@ def read_picture(source: Path | bytes, *, max_pixels: int | None = None, camera_
 
 
 def decodes(path: Path, *, max_pixels: int | None = None) -> bool:
-    """Return whether the file is a complete image that `read_picture` reads.
-
-    Raises UnsupportedImageError for an image of a kind that is not read, since nobody can say.
-    """
+    """Return whether the file is a complete image. Raises UnsupportedImageError for kinds that are not read."""
     try:
         read_picture(path, max_pixels=max_pixels)
-    except UnsupportedImageError:
-        raise
-    except ImageError:
+    except (ImageTooLargeError, UnreadableImageError):
         return False
     return True
 
@@ -103,23 +96,18 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         mode = 0
     except OSError as error:
         raise _output_error(path, error) from error
-    if not mode and not target.parent.is_dir():
-        reason = f"there is no folder {show_path(target.parent)}"
-    elif stat.S_ISLNK(mode):
-        reason = "a symbolic link that leads back to itself"
-    elif stat.S_ISDIR(mode):
-        reason = "a folder is in the way"
-    elif mode and not stat.S_ISREG(mode):
-        reason = "not a regular file, so it is not replaced"
-    elif mode and not overwrite:
-        reason = _EXISTS
-    elif mode and not mode & 0o222:  # renaming over it would succeed, but its protection is respected
-        reason = "is write-protected"
-    elif not os.access(target.parent, os.W_OK | os.X_OK):
-        reason = "its folder cannot be written to (read-only, or no permission)"
-    else:
-        return
-    raise OutputError(f"{show_path(path)}: {reason}")
+    writable = os.access(target.parent, os.W_OK | os.X_OK)
+    problems = {  # the first one counts
+        f"there is no folder {show_path(target.parent)}": not mode and not target.parent.is_dir(),
+        "a symbolic link that leads back to itself": stat.S_ISLNK(mode),
+        "a folder is in the way": stat.S_ISDIR(mode),
+        "not a regular file, so it is not replaced": mode and not stat.S_ISREG(mode),
+        _EXISTS: mode and not overwrite,
+        "is write-protected": mode and not mode & 0o222,  # Renaming would succeed, but its protection is respected.
+        "its folder cannot be written to (read-only, or no permission)": not writable,
+    }
+    if reasons := [reason for reason, holds in problems.items() if holds]:
+        raise OutputError(f"{show_path(path)}: {reasons[0]}")
 
 
 def write_file(path: Path, data: bytes, *, overwrite: bool) -> None:

@@ -1,10 +1,8 @@
 """Which file formats there are, how to tell them apart by content, and what each can hold."""
 
-from __future__ import annotations
-
-import importlib
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,6 @@ FORMATS = {
 FALLBACK_SUFFIXES = (".png", ".tiff")  # what to write where a format cannot hold the pixels: integers, floats
 _FORMAT_OF_SUFFIX = {suffix: name for name, form in FORMATS.items() for suffix in form.suffixes}
 supported_suffixes = frozenset(_FORMAT_OF_SUFFIX)  # in lower case, of the files that are looked for in a folder
-
 # How the content of each format begins, and of some that are not read.
 # A text may begin with the two letters of a PNM file; white space or a comment must follow them.
 _END_OF_WORD = rb"([ \t\r\n#]|\Z)"
@@ -77,11 +74,10 @@ def format_of_content(data: bytes) -> str:
 
 def file_format_of(path: Path) -> str:
     """Return the format that a file name's suffix asks for. Raises UnsupportedImageError for an unknown suffix."""
-    try:
+    if path.suffix.lower() in _FORMAT_OF_SUFFIX:
         return _FORMAT_OF_SUFFIX[path.suffix.lower()]
-    except KeyError:
-        writable = ", ".join(sorted(s for s, name in _FORMAT_OF_SUFFIX.items() if FORMATS[name].depths))
-        raise UnsupportedImageError(f"no image format is known by the suffix {path.suffix!r}; use {writable}") from None
+    writable = ", ".join(sorted(suffix for suffix, name in _FORMAT_OF_SUFFIX.items() if FORMATS[name].depths))
+    raise UnsupportedImageError(f"no image format is known by the suffix {path.suffix!r}; use {writable}")
 
 
 def check_pixels(width: int, height: int, max_pixels: int | None) -> None:
@@ -90,21 +86,17 @@ def check_pixels(width: int, height: int, max_pixels: int | None) -> None:
     if width < 1 or height < 1:
         raise UnreadableImageError(f"the image is empty ({width} x {height} pixels)")
     if width * height > limit:
-        raise ImageTooLargeError(
-            f"{width} x {height} pixels are more than the limit of {limit}; "
-            f"if you trust the file, raise the limit with --max-pixels {width * height}"
-        )
+        advice = f"if you trust the file, raise the limit with --max-pixels {width * height}"
+        raise ImageTooLargeError(f"{width} x {height} pixels are more than the limit of {limit}; {advice}")
 
 
 def check_encodable(picture: Picture, file_format: str, *, strip_metadata: bool = False) -> None:
     """Raise UnsupportedImageError if the format cannot hold the picture as it is. The message says what can."""
-    form = FORMATS.get(file_format)
-    name = file_format.upper()
+    form, name = FORMATS.get(file_format), file_format.upper()
     if form is None or not form.depths:
         raise UnsupportedImageError(f"{name} files are not written; write PNG or TIFF")
     depth, metadata = picture.pixels.dtype.name, picture.metadata
-    advice = "write PNG or TIFF"
-    problem = ""
+    problem, advice = "", "write PNG or TIFF"
     if depth not in form.depths:
         problem = f"cannot hold {depth} pixels"
         advice = "write " + " or ".join(n.upper() for n, f in FORMATS.items() if depth in f.depths)
@@ -129,14 +121,13 @@ def output_suffix_for(picture: Picture, path: Path) -> str:
     try:
         check_encodable(picture, file_format_of(path))
     except UnsupportedImageError:
-        integer, floating = FALLBACK_SUFFIXES
-        return floating if picture.pixels.dtype.kind == "f" else integer
+        return FALLBACK_SUFFIXES[picture.pixels.dtype.kind == "f"]
     return path.suffix
 
 
 def import_extra(package: str, use: str, extra: str) -> Any:
     """Import an optional package. Raises MissingExtraError, which says what it is for and which extra to install."""
     try:
-        return importlib.import_module(package)
+        return import_module(package)
     except ImportError as error:
         raise MissingExtraError(f"{use} by {package}: pip install 'restorekit[{extra}]'") from error

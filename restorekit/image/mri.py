@@ -1,7 +1,5 @@
 """Files of MRI: k-space and masks are read, reconstructed slices are written and read."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import math
@@ -29,12 +27,9 @@ def read_kspace(source: Path | bytes, *, max_pixels: int | None = None) -> NDArr
     """Return the single-coil k-space [slices, H, W] of a file, or of the bytes of one, in the file's own order.
 
     It reads .npy; .npz with one array or one named `kspace`; .h5 as fastMRI has it, with a data set `kspace`; a path to
-    .cfl with its .hdr beside it. `max_pixels` replaces the usual limit for a slice.
-
-    Raises:
-        UnreadableImageError: missing, empty, damaged, NaN or infinite, or nothing but zeros.
-        UnsupportedImageError: not complex, several coils, or other dimensions.
-        ImageTooLargeError: larger slices. MissingExtraError: an .h5 file, and h5py is not installed.
+    .cfl with its .hdr beside it. `max_pixels` replaces the usual limit for a slice. Raises UnreadableImageError for
+    files that are missing, empty, damaged, not finite or nothing but zeros; UnsupportedImageError for real numbers,
+    several coils and other dimensions; ImageTooLargeError; and MissingExtraError for an .h5 file without h5py.
     """
     with naming(source):
         data = read_bytes(source) if isinstance(source, Path) else source
@@ -42,35 +37,28 @@ def read_kspace(source: Path | bytes, *, max_pixels: int | None = None) -> NDArr
             raise UnreadableImageError("the file is empty (zero bytes)")
         if isinstance(source, Path) and source.suffix.lower() == ".cfl":
             array = _load_cfl(data, source.with_suffix(".hdr"))
-        elif data.startswith(b"\x93NUMPY"):
-            array = _load_npy(data)
-        elif data.startswith(b"PK\x03\x04"):
-            array = _load_npz(data)
-        elif data.startswith(b"\x89HDF\r\n\x1a\n"):
-            array = _load_hdf5(data)
+        elif data.startswith((b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")):
+            array = (_load_hdf5 if data.startswith(b"\x89HDF") else _load_numpy)(data)
         else:
             raise UnreadableImageError("no k-space (none of .npy, .npz and HDF5); pictures need --simulate or --mask")
         return _checked(array, max_pixels)
 
 
-def _load_npy(data: bytes) -> NDArray[Any]:
-    with refusing(UnreadableImageError, "the .npy file is truncated or damaged"):
-        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-
-
-def _load_npz(data: bytes) -> NDArray[Any]:
-    with refusing(UnreadableImageError, "the .npz file is truncated or damaged"):
-        archive = np.load(io.BytesIO(data), allow_pickle=False)
-        name = archive.files[0] if len(archive.files) == 1 else _DATASET
-        if name not in archive.files:
-            names = ", ".join(archive.files) or "none"
+def _load_numpy(data: bytes) -> NDArray[Any]:
+    kind = ".npz" if data.startswith(b"PK") else ".npy"
+    with refusing(UnreadableImageError, f"the {kind} file is truncated or damaged"):
+        found = np.load(io.BytesIO(data), allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        name = found.files[0] if len(found.files) == 1 else _DATASET
+        if name not in found.files:
+            names = ", ".join(found.files) or "none"
             raise UnsupportedImageError(f"several arrays and none named {_DATASET!r} among them: {names}")
-        return np.asarray(archive[name])
+        return np.asarray(found[name])
 
 
 def _load_hdf5(data: bytes) -> NDArray[Any]:
-    h5py = import_extra("h5py", "HDF5 files are read", "mri")
-    complaint = "the HDF5 file is truncated or damaged"
+    h5py, complaint = import_extra("h5py", "HDF5 files are read", "mri"), "the HDF5 file is truncated or damaged"
     with refusing(UnreadableImageError, complaint), h5py.File(io.BytesIO(data), "r") as file:
         if not isinstance(file.get(_DATASET), h5py.Dataset):
             names = ", ".join(file) or "none"
@@ -89,8 +77,7 @@ def _load_cfl(data: bytes, header: Path) -> NDArray[np.complex64]:
         raise UnreadableImageError(f"its header {header.name} does not tell the dimensions ({error})") from error
     if min(dimensions) < 1:
         raise UnreadableImageError(f"its header {header.name} tells the dimensions {dimensions}")
-    expected = 8 * math.prod(dimensions)
-    if len(data) != expected:
+    if len(data) != (expected := 8 * math.prod(dimensions)):
         raise UnreadableImageError(f"truncated or damaged: its header promises {expected} bytes, not {len(data)}")
     used = {index for index, size in enumerate(dimensions) if size > 1}
     if _COILS in used:
@@ -125,18 +112,15 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     """Return which frequencies were measured, [H, W], in the file's order: an .npy of zeros and ones, or a picture.
 
     An .npy [W] says which columns (phase encodings) were measured, for any number of rows; it is returned as [1, W].
-    In a picture, all that is brighter than half is measured.
-
-    Raises:
-        UnreadableImageError: missing, empty, damaged, or with NaN.
-        UnsupportedImageError: complex or other numbers than zero and one, colour, other dimensions, or empty.
+    In a picture, all that is brighter than half is measured. Raises UnreadableImageError for files that are missing,
+    empty or damaged, and UnsupportedImageError for numbers but zero and one, colour, other dimensions, or zeros alone.
     """
     with naming(path, "mask "):
         data = read_bytes(path)
         if not data:
             raise UnreadableImageError("the file is empty (zero bytes)")
         if path.suffix.lower() == ".npy":
-            mask = _load_npy(data)
+            mask = _load_numpy(data)
             mask = mask[None] if mask.ndim == 1 else mask
             if mask.ndim != 2:
                 raise UnsupportedImageError(f"an array of shape {list(mask.shape)}; a mask is [H, W] or [W]")
@@ -158,7 +142,7 @@ def read_slices(path: Path) -> NDArray[Any]:
     Raises UnreadableImageError (also for NaN and infinity), and UnsupportedImageError for other arrays.
     """
     with naming(path):
-        slices = _load_npy(read_bytes(path))
+        slices = _load_numpy(read_bytes(path))
         if slices.dtype.kind == "c" and slices.ndim == 3:
             slices = np.stack((slices.real, slices.imag), 1)
         if slices.dtype.kind != "f" or slices.ndim != 4 or slices.shape[1] != 2:
@@ -170,10 +154,7 @@ def read_slices(path: Path) -> NDArray[Any]:
 
 
 def scan_format_of(path: Path) -> str:
-    """Return the suffix among `SCAN_SUFFIXES` that a file's name ends in.
-
-    Raises UnsupportedImageError for other names, MissingExtraError for NIfTI without nibabel.
-    """
+    """Return which of `SCAN_SUFFIXES` a name ends in, or raise UnsupportedImageError, MissingExtraError (nibabel)."""
     suffix = next((suffix for suffix in SCAN_SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise UnsupportedImageError(f"slices are not written as {path.suffix!r}; use {', '.join(SCAN_SUFFIXES)}")
@@ -220,7 +201,7 @@ def is_complete_scan(path: Path) -> bool:
     try:
         data = read_bytes(path)
         if suffix == ".npy":
-            _load_npy(data)
+            _load_numpy(data)
         else:
             data = gzip.decompress(data) if suffix == ".nii.gz" else data
             np.asarray(import_extra(*_NIBABEL).Nifti1Image.from_bytes(data).dataobj)

@@ -1,9 +1,7 @@
 """A picture in memory: its pixels in the file's own depth, and what the file said about them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +83,10 @@ class Picture:
         """Return pixels / (2^bits - 1) as float32, [H, W] or [H, W, 3]. Float pixels are neither scaled nor clipped."""
         if self.pixels.dtype.kind == "f":
             return self.pixels.astype(np.float32)
-        scale = np.float32(np.iinfo(self.pixels.dtype).max)
-        return np.divide(self.pixels, scale, dtype=np.float32)
+        return np.divide(self.pixels, np.float32(np.iinfo(self.pixels.dtype).max), dtype=np.float32)
 
-    def with_float(self, restored: NDArray[np.floating[Any]]) -> Picture:
-        """Return the picture with these pixels: clamped to [0, 1], then rounded to the nearest integer of its depth.
-
-        `restored` has the shape of `pixels`. Raises ImageError for NaN and infinity.
-        """
+    def with_float(self, restored: NDArray[np.floating[Any]]) -> Self:
+        """Return the picture with these pixels, clamped to [0, 1] and rounded; raise ImageError for NaN or infinity."""
         if restored.shape != self.pixels.shape:
             raise ValueError(f"restored has shape {restored.shape}, the picture {self.pixels.shape}")
         pixels = np.empty(self.pixels.shape, self.pixels.dtype)
@@ -108,20 +102,22 @@ class Picture:
             pixels[top : top + _ROWS_AT_A_TIME] = rows
         return replace(self, pixels=pixels)
 
+    def channels(self, *, rgb: bool = False) -> Pixels:
+        """Return the pixels, with `rgb` always three channels, and alpha, if any, as the last channel."""
+        pixels = np.dstack([self.pixels] * 3) if rgb and self.is_grey else self.pixels
+        return pixels if self.alpha is None else np.dstack((pixels, self.alpha))
 
-def from_channels(
-    channels: Pixels, metadata: Metadata, notes: tuple[str, ...] = (), *, premultiplied: bool = False
-) -> Picture:
+
+def from_channels(channels: Pixels, metadata: Metadata, notes: list[str], premultiplied: bool = False) -> Picture:
     """Return a picture of [H, W] or [H, W, S] samples: S = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha."""
     channels = np.atleast_3d(channels)
     samples = channels.shape[2]
-    colours = samples - (samples in (2, 4))
-    pixels = np.ascontiguousarray(channels[..., 0] if colours == 1 else channels[..., :colours])
+    pixels = np.ascontiguousarray(channels[..., 0] if samples < 3 else channels[..., :3])
     alpha = np.ascontiguousarray(channels[..., -1]) if samples in (2, 4) else None
     if premultiplied and alpha is not None:
         pixels = _divide_by_alpha(pixels, alpha)
-        notes = (*notes, "premultiplied colour made straight")
-    return Picture(pixels, metadata, alpha, notes)
+        notes = [*notes, "premultiplied colour made straight"]
+    return Picture(pixels, metadata, alpha, tuple(notes))
 
 
 def scale_to_depth(values: Pixels, maximum: int) -> Pixels:
@@ -130,13 +126,6 @@ def scale_to_depth(values: Pixels, maximum: int) -> Pixels:
     full = np.iinfo(depth).max
     table = (np.arange(maximum + 1) * full * 2 + maximum) // (2 * maximum)
     return table.astype(depth)[np.minimum(values, maximum)]
-
-
-def collapse_grey(rgb: Pixels) -> Pixels:
-    """Return [H, W, 1 or 2] for [H, W, 3 or 4] whose three colours are equal, all else as it is. For grey palettes."""
-    if np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 0], rgb[..., 2]):
-        return rgb[..., [0, *range(3, rgb.shape[2])]]
-    return rgb
 
 
 def _divide_by_alpha(pixels: Pixels, alpha: Pixels) -> Pixels:
@@ -160,10 +149,9 @@ _SWAPS_AXES = (5, 6, 7, 8)
 
 def turn_upright(picture: Picture, orientation: int, exif: bytes) -> Picture:
     """Return the picture with EXIF `orientation` (1 to 8) applied, and with `exif`, whose orientation is 1 already."""
-    dpi = picture.metadata.dpi
-    if dpi is not None and orientation in _SWAPS_AXES:
-        dpi = dpi[::-1]
-    alpha = None if picture.alpha is None else turn(picture.alpha, orientation)
+    dpi, alpha = picture.metadata.dpi, picture.alpha
+    dpi = dpi[::-1] if dpi is not None and orientation in _SWAPS_AXES else dpi
+    alpha = None if alpha is None else turn(alpha, orientation)
     metadata = replace(picture.metadata, exif=exif, dpi=dpi, orientation=orientation)
     return replace(picture, pixels=turn(picture.pixels, orientation), alpha=alpha, metadata=metadata)
 
@@ -182,3 +170,15 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
 def turn_back(pixels: Pixels, orientation: int) -> Pixels:
     """Return upright pixels as the file stores them: the inverse of `turn`."""
     return turn(pixels, {6: 8, 8: 6}.get(orientation, orientation))
+
+
+def checked_dpi(x: float, y: float) -> tuple[float, float] | None:
+    """Return dots per inch across and down, None if they make no sense."""
+    return (float(x), float(y)) if np.isfinite([float(x), float(y)]).all() and x > 0 and y > 0 else None
+
+
+def expand_palette(rgb: Pixels, notes: list[str], *, has_profile: bool = False) -> Pixels:
+    """Return a palette's colours [H, W, 3 or 4], as grey if they are and no RGB profile says otherwise; note it."""
+    grey = not has_profile and (rgb[..., 1:3] == rgb[..., :1]).all()
+    notes.append(f"palette expanded to {'grey' if grey else 'RGB'}")
+    return rgb[..., [0, *range(3, rgb.shape[2])]] if grey else rgb

@@ -1,7 +1,5 @@
 """Training: recipes, data, the loop, and what it leaves behind."""
 
-from __future__ import annotations
-
 from restorekit.train.loop import TrainingReport, TrainingResult, run
 from restorekit.train.recipe import Recipe, load_recipe, recipe_names
 

@@ -1,7 +1,5 @@
 """The files of a run: checkpoint, log, curves, and the weights it exports."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -71,11 +69,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read the checkpoint of a run.
-
-    Raises:
-        TrainingError: the file is missing, damaged, or not a checkpoint.
-    """
+    """Read the checkpoint of a run. Raises TrainingError if it is missing, damaged, or of another version."""
     path = folder / CHECKPOINT
     try:
         with safe_open(path, framework="pt") as file:
@@ -85,10 +79,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise TrainingError(f"checkpoint {path} cannot be read: {error}") from error
     if header.get("format") != FORMAT:
         raise TrainingError(f"{path} is not a checkpoint of this version (its format is not {FORMAT})")
-    groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
-    for name, tensor in tensors.items():
-        group, _, member = name.partition("/")
-        groups[group][member] = tensor
+    groups = {
+        group: {name.removeprefix(f"{group}/"): tensors[name] for name in tensors if name.startswith(f"{group}/")}
+        for group in GROUPS
+    }
     return Checkpoint(TrainingState(**json.loads(header["progress"])), **groups)
 
 
@@ -143,8 +137,7 @@ def truncate_log(folder: Path, step: int) -> None:
 
 def read_log(folder: Path) -> list[Check]:
     """Return all checks of a run, oldest first."""
-    path = folder / LOG
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    lines = (folder / LOG).read_text("utf-8").splitlines() if (folder / LOG).exists() else []
     return [Check(**json.loads(line)) for line in lines]
 
 
@@ -152,9 +145,8 @@ def draw_curves(folder: Path, title: str) -> None:
     """Draw curves.png: validation PSNR and the learning rate over the steps."""
     from matplotlib.figure import Figure
 
-    checks = read_log(folder)
+    checks, figure = read_log(folder), Figure(figsize=(8, 5), layout="constrained")
     steps = [check.step for check in checks]
-    figure = Figure(figsize=(8, 5), layout="constrained")
     psnr, rate = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     for name in checks[-1].validation:
         values = [check.validation.get(name, float("nan")) for check in checks]

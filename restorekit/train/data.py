@@ -1,7 +1,5 @@
 """Training data: a folder of images or complex slices, held in memory, and the batches of random crops of them."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -11,24 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
-from typing_extensions import override
 
-from restorekit.errors import DatasetError, ImageError, TrainingError
+from restorekit.errors import DatasetError, ImageError, MissingExtraError, TrainingError
 from restorekit.image import Picture, read_picture, supported_suffixes
 from restorekit.image.mri import SLICES_SUFFIX, read_slices
 from restorekit.models import Measurement
+from restorekit.numerics.patches import extract_patches
 from restorekit.physics.jpeg import rgb_to_ycbcr, shrink
 from restorekit.tasks.base import FULL_SCALE, Source, Split
-from restorekit.train.recipe import Recipe
+from restorekit.train.recipe import DictionarySettings, Recipe
 
-COMPLEX, COLOUR = 2, 3
-"""Numbers of channels: (real, imaginary), and RGB."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue, ITU-R BT.601."""
+COMPLEX, COLOUR = 2, 3  # numbers of channels: (real, imaginary), and RGB
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green and blue, ITU-R BT.601
 
 
 def load_split(folder: Path, channels: int, least_size: int, validation_every: int, *, chroma: bool = False) -> Split:
@@ -36,16 +30,13 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
 
     Colour images become luma for a grey model, complex slices their magnitude; grey images cannot train a colour model.
     For a model of complex images, pictures have an imaginary part of zero. With `chroma` Cb and Cr are kept as well, as
-    JPEG most often stores those of a picture of half the size: means over 4x4 pixels.
-
-    Raises:
-        DatasetError: no folder, nothing readable in it, too few or too small pictures, or none that has chroma.
+    JPEG most often stores those of a picture of half the size: means over 4x4 pixels. Raises DatasetError: no folder,
+    nothing readable in it, too few or too small pictures, or none that has chroma.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder of training images")
     suffixes = {*supported_suffixes, SLICES_SUFFIX}
-    images: list[Tensor] = []
-    planes: list[Tensor] = []
+    images, planes = list[Tensor](), list[Tensor]()
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()):
         try:
             if path.suffix.lower() == SLICES_SUFFIX:
@@ -60,9 +51,8 @@ def load_split(folder: Path, channels: int, least_size: int, validation_every: i
     validation = images[::validation_every]
     training = [image for index, image in enumerate(images) if index % validation_every]
     if not training:
-        raise DatasetError(
-            f"{folder} holds {len(images)} usable pictures of at least {least_size} pixels a side; training needs two"
-        )
+        found = f"{len(images)} usable pictures of at least {least_size} pixels a side"
+        raise DatasetError(f"{folder} holds {found}; training needs two")
     if chroma and not planes:
         raise DatasetError(f"{folder} holds no colour pictures large enough to learn chroma from")
     return Split(training, validation, planes)
@@ -88,13 +78,11 @@ def _chroma(picture: Picture) -> list[Tensor]:
 
 
 def _image(picture: Picture, channels: int, path: Path) -> Tensor:
-    pixels = picture.to_float()
-    if pixels.ndim == 2 and channels == COLOUR:
+    if picture.is_grey and channels == COLOUR:
         raise DatasetError(f"training image {path} is grey, and a colour model learns from colour images only")
-    if pixels.ndim == 3 and channels != COLOUR:
-        pixels = pixels @ LUMA
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels))
-    image = _in_8_bits(tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1))
+    pixels = picture.to_float()
+    pixels = pixels if picture.is_grey or channels == COLOUR else pixels @ LUMA
+    image = _in_8_bits(torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1))
     return torch.cat((image, torch.zeros_like(image))) if channels == COMPLEX else image
 
 
@@ -103,12 +91,7 @@ def _in_8_bits(image: Tensor) -> Tensor:
 
 
 def random_crops(
-    images: Sequence[Tensor],
-    size: int,
-    count: int,
-    generator: torch.Generator,
-    shrink: float = 1.0,
-    enlarge: float = 1.0,
+    images: Sequence[Tensor], size: int, count: int, generator: torch.Generator, shrink: float = 1, enlarge: float = 1
 ) -> Tensor:
     """Return crops [count, C, size, size] of full scale 1 of random images, at random places, flipped and turned.
 
@@ -127,15 +110,12 @@ def random_crops(
         side = min(round(size / factor), *image.shape[1:])
         top, left = draw(image.shape[1] - side + 1), draw(image.shape[2] - side + 1)
         crop = torch.rot90(image[:, top : top + side, left : left + side], draw(4), (1, 2))
-        crops.append(_scaled(_unit(crop.flip(2) if draw(2) else crop), size))
+        crop = _unit(crop.flip(2) if draw(2) else crop)
+        if side != size:
+            crop = torch.nn.functional.interpolate(crop[None], (size, size), mode="bicubic", antialias=True)[0]
+            crop = crop.clamp(-1 if len(crop) == COMPLEX else 0, 1)
+        crops.append(crop)
     return torch.stack(crops)
-
-
-def _scaled(crop: Tensor, size: int) -> Tensor:
-    if crop.shape[-1] == size:
-        return crop
-    scaled = F.interpolate(crop[None], (size, size), mode="bicubic", align_corners=False, antialias=True)[0]
-    return scaled.clamp(-1 if len(crop) == COMPLEX else 0, 1)
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:
@@ -149,16 +129,11 @@ def _unit(image: Tensor) -> Tensor:
     return image.float() / FULL_SCALE if image.dtype == torch.uint8 else image.float()
 
 
-Batch = tuple[Tensor, Measurement]
-"""Clean crops [B, C, H, W], and what is measured of them."""
-
-DATA, NETWORK = 0, 1
-"""The purposes of the random numbers of a step."""
+Batch = tuple[Tensor, Measurement]  # clean crops [B, C, H, W], and what is measured of them
+DATA, NETWORK = 0, 1  # the purposes of the random numbers of a step
 MOST_WORKERS = 8
-FORK = "fork"
-"""Pictures need not be sent to processes that begin as copies of this one."""
-PATIENCE = 300
-"""Seconds without a batch after which the processes that draw them are taken to be stuck."""
+FORK = "fork"  # pictures need not be sent to processes that begin as copies of this one
+PATIENCE = 300  # seconds without a batch after which the processes that draw them are taken to be stuck
 
 
 def draw_batch(sources: Sequence[Source], recipe: Recipe, generator: torch.Generator) -> Batch:
@@ -184,7 +159,6 @@ class Batches(Dataset[Batch | Exception]):
         self.recipe, self.rank = recipe, rank
         self.sources = recipe.degradation.sources(split)
 
-    @override
     def __getitem__(self, step: int) -> Batch | Exception:
         try:
             return draw_batch(self.sources, self.recipe, step_generator(self.recipe, self.rank, step, DATA))
@@ -194,10 +168,8 @@ class Batches(Dataset[Batch | Exception]):
     def from_step(self, first: int, workers: int | None, device: torch.device) -> Generator[Batch]:
         """Yield the batches from step `first` on, in order, drawn ahead by `workers` processes (0: drawn here).
 
-        If `workers` is None, there are as many as suit the device. They end when the generator is closed.
-
-        Raises:
-            TrainingError: this system cannot copy processes, or one of them was killed or got stuck.
+        If `workers` is None, there are as many as suit the device. They end when the generator is closed. Raises
+        TrainingError if this system cannot copy processes, or one of them was killed or got stuck.
         """
         workers = _default_workers(device) if workers is None else workers
         if workers and not _can_fork():
@@ -224,12 +196,10 @@ class Batches(Dataset[Batch | Exception]):
         except RuntimeError as error:
             if error is batch or not workers:
                 raise
-            raise TrainingError(
-                "a process that prepares batches was killed or got stuck, perhaps for lack of memory; "
-                "go on with --resume and fewer --workers"
-            ) from error
+            complaint = "a process that prepares batches was killed or got stuck, perhaps for lack of memory"
+            raise TrainingError(f"{complaint}; go on with --resume and fewer --workers") from error
         finally:
-            if isinstance(batches, _MultiProcessingDataLoaderIter):
+            if isinstance(batches, torch.utils.data.dataloader._MultiProcessingDataLoaderIter):
                 # An error on its way out refers to them, and the interpreter would wait for them at its end.
                 batches._shutdown_workers()
 
@@ -250,3 +220,34 @@ def _ignore_signals(_: int) -> None:
     # Ctrl-C and the end of a job reach every process; the trainer answers them, and ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+LEAST_CONTRAST = 0.03  # root mean square, below which a patch teaches a dictionary nothing but noise
+
+
+def learn_dictionary(
+    images: Sequence[Tensor], patch_size: int, atoms: int, settings: DictionarySettings, generator: torch.Generator
+) -> Tensor:
+    """Minimise 1/2 ||y - D a||^2 + sparsity ||a||_1 over D and a, for centred patches y and ||d_j|| <= 1: [m, atoms].
+
+    Source: Mairal, Bach, Ponce and Sapiro, Online Dictionary Learning for Sparse Coding (2009), as scikit-learn has it.
+    """
+    try:
+        from sklearn.decomposition import MiniBatchDictionaryLearning
+        from sklearn.exceptions import ConvergenceWarning
+    except ImportError as error:
+        raise MissingExtraError("training needs scikit-learn: pip install 'restorekit[train]'") from error
+    crops = random_crops(images, patch_size, settings.patches, generator)
+    patches = extract_patches(crops, patch_size)[:, 0]
+    patches = patches - patches.mean(1, keepdim=True)
+    patches = patches[patches.square().mean(1).sqrt() > LEAST_CONTRAST]
+    if len(patches) < atoms:
+        raise TrainingError(f"only {len(patches)} training patches have any contrast; {atoms} atoms need more images")
+    learner = MiniBatchDictionaryLearning(
+        atoms, alpha=settings.sparsity, batch_size=256, max_iter=settings.passes, fit_algorithm="cd", random_state=0
+    )
+    with warnings.catch_warnings():
+        # Codes need not be optimal for a dictionary that training changes anyway.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        components: np.ndarray = learner.fit(patches.numpy()).components_
+    return torch.from_numpy(components.T.astype(np.float32))

@@ -1,9 +1,6 @@
 """Recipes: everything that fixes a training run, read from TOML."""
 
-from __future__ import annotations
-
 import hashlib
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +17,7 @@ from restorekit.tasks import training_sections
 from restorekit.tasks.base import FULL_SCALE, TrainingSection
 
 RECIPES = resources.files("restorekit.train") / "recipes"
-IN_255THS = ("knots", "first")
-"""The settings of networks that recipes have on the 0..255 scale."""
+IN_255THS = ("knots", "first")  # the settings of networks that recipes have on the 0..255 scale
 
 Count = Annotated[int, Gt(0)]
 Rate = Annotated[float, Ge(0)]
@@ -44,7 +40,7 @@ class DataSettings(Settings):
     validation_crop: Count
     margin: Annotated[int, Ge(0)] = 0
     shrink: Annotated[float, Interval(gt=0, le=1)] = 1.0
-    enlarge: Annotated[float, Interval(ge=1, lt=math.inf)] = 1.0
+    enlarge: Annotated[float, Interval(ge=1, lt=float("inf"))] = 1.0
 
     def __post_init__(self) -> None:
         """Raise ValueError if no pixel counts."""
@@ -97,7 +93,7 @@ class CommonSettings(Settings):
     """The part of a recipe that all tasks share.
 
     A network begins from the weights of the model `warm_start`; without one, from a dictionary that is learned on the
-    training images; without that, from the initial values of its architecture. `loss`: see `train.objective`.
+    training images; without that, from the initial values of its architecture. `loss`: see `train.optimiser`.
     """
 
     name: Annotated[str, MinLen(1)]
@@ -132,15 +128,9 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe of the package by its name, or any TOML file by its path.
 
     A recipe with the key `base` has all keys of the recipe of that name or path that it does not have itself, also
-    within tables; a path is relative to its own folder.
-
-    Args:
-        name_or_path: which recipe.
-        overrides: such as "optimiser.steps=2000"; the value is TOML, or text if it is not. The last of a key counts.
-
-    Raises:
-        UsageError: there is no such recipe, or an override is not KEY=VALUE.
-        TrainingError: it is not TOML, or a key is missing, unknown or has a value that makes no sense.
+    within tables; a path is relative to its own folder. `overrides` are such as "optimiser.steps=2000"; the value is
+    TOML, or text if it is not. The last of a key counts. Raises UsageError if there is no such recipe, or an override
+    is not KEY=VALUE; TrainingError if it is not TOML, or a key is missing, unknown or has a senseless value.
     """
     where = f"recipe {name_or_path}"
     text, folder = _read(name_or_path, Path())
@@ -200,9 +190,8 @@ def _recipe(table: dict[str, Any], where: str, sha256: str) -> Recipe:
     sections = training_sections()
     given = [name for name in sections if name in table]
     if len(given) != 1:
-        raise TrainingError(
-            f"{where} needs one of the sections {', '.join(sections)}, not {' and '.join(given) or 'none'}"
-        )
+        found = " and ".join(given) or "none"
+        raise TrainingError(f"{where} needs one of the sections {', '.join(sections)}, not {found}")
     (section,) = given
     # Read as a dictionary, so that messages name the section.
     kind: Any = GenericAlias(dict, (str, sections[section]))

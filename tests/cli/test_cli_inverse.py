@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 from restorekit.image import read_picture
-from restorekit.train import process as compiling
+from restorekit.train import loop as compiling
 
 GAUSSIAN = ("--kernel", "gaussian:1")
 

@@ -14,7 +14,7 @@ from restorekit.errors import (
     UnsupportedImageError,
 )
 from restorekit.image import read_picture
-from restorekit.image.raw import decode_raw
+from restorekit.image.tiff import decode_raw
 from tests.raw_files import bayer_dng, linear_dng
 
 MOSAIC = np.random.default_rng(0).integers(600, 14000, (41, 62)).astype(np.uint16)

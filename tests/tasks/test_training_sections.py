@@ -18,7 +18,7 @@ from restorekit.tasks.deblur import BlurSection
 from restorekit.tasks.demosaic import MosaicSection
 from restorekit.tasks.denoise import NoiseSection, random_sigmas
 from restorekit.tasks.superres import DownsamplingSection
-from restorekit.train.objective import without_border
+from restorekit.train.optimiser import without_border
 
 NOISE = NoiseSection(low=5, high=60, power=1.5, balance=1.2, validation=(25,))
 KSPACE = KspaceSection(low=20, high=40, noise=5, balance=2, validation=(30,))

@@ -9,8 +9,8 @@ from torch import nn
 from restorekit import train, zoo
 from restorekit.models.convolutional import Enlarger, EnlargerSettings, ResidualBlock
 from restorekit.tasks.superres import DownsamplingSection
-from restorekit.train import process
-from restorekit.train.initial import reinitialize_dead_blocks
+from restorekit.train import loop
+from restorekit.train.loop import reinitialize_dead_blocks
 
 RECIPE = """
 name = "tiny-enlarger"
@@ -56,7 +56,7 @@ slow_down = 0.8
 
 @pytest.fixture(autouse=True)
 def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process.shutil, "which", lambda name: None)
+    monkeypatch.setattr(loop.shutil, "which", lambda name: None)
 
 
 def run(folder: Path, photographs: Path, blocks: int, warm_start: Path | None = None) -> tuple[Path, list[str]]:

@@ -13,7 +13,7 @@ import torch
 from restorekit import train, zoo
 from restorekit.errors import DatasetError, MissingExtraError, TrainingError
 from restorekit.models import UnrolledADMM
-from restorekit.train import process as compiling
+from restorekit.train import loop as compiling
 from restorekit.train.checkpoint import GROUPS, load_checkpoint
 from restorekit.train.data import load_split, random_crops
 

@@ -13,7 +13,7 @@ import torch
 from restorekit import train, zoo
 from restorekit.errors import DatasetError, TrainingError
 from restorekit.train import checkpoint as checkpoints
-from restorekit.train import process
+from restorekit.train import loop
 from restorekit.train.checkpoint import CHECKPOINT, read_log
 from restorekit.train.loop import RunningMean
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling takes longer than all the steps of these tests."""
-    monkeypatch.setattr(process.shutil, "which", lambda name: None)
+    monkeypatch.setattr(loop.shutil, "which", lambda name: None)
 
 
 def tensors_of(path: Path) -> dict[str, torch.Tensor]:
@@ -214,8 +214,8 @@ def test_two_processes_share_a_run(recipe_file: Path, photographs: Path, tmp_pat
     script.write_text(
         "import sys, pathlib\n"
         "from restorekit import train\n"
-        "from restorekit.train import process\n"
-        "process.shutil.which = lambda name: None\n"
+        "from restorekit.train import loop\n"
+        "loop.shutil.which = lambda name: None\n"
         "recipe, data, out = sys.argv[1:4]\n"
         "train.run(train.load_recipe(recipe), pathlib.Path(data), pathlib.Path(out), device='cpu')\n"
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from restorekit.physics.base import Measurement
-from restorekit.train.objective import NEGLIGIBLE, Objective
+from restorekit.train.optimiser import NEGLIGIBLE, Objective
 from restorekit.train.recipe import load_recipe
 from tests.tiny import tiny_network
 
