@@ -4,8 +4,6 @@
 >>> clean = restorekit.denoise(noisy, sigma=25)
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 

@@ -3,8 +3,6 @@
 A message is one sentence that says what was wrong, where, and what would work.
 """
 
-from __future__ import annotations
-
 
 class RestorekitError(Exception):
     """Base of every error raised on purpose. Exit code 1: this input failed, others may be done."""

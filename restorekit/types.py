@@ -1,10 +1,9 @@
 """Words that options, recipes and files share, known without torch or NumPy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from restorekit.errors import UsageError
 
@@ -62,9 +61,8 @@ CHANNELS: Mapping[int, str] = {1: "grey", 2: "complex", 3: "colour"}
 class Option:
     """How an option of a command is written and explained; the annotation of a field of an options dataclass.
 
-    metavar: the placeholder of its value. flags: how it is written; by default the field's name. choices: the values
-    that a shell may complete. low, high: bounds of a number. panel: the heading in the help. argument: whether it has
-    no flag.
+    metavar: the placeholder of its value. flags: by default the field's name. choices: the values that a shell may
+    complete. low, high: bounds of a number. panel: the heading in the help. argument: whether it has no flag.
     """
 
     help: str
@@ -81,9 +79,9 @@ class Option:
 class DefaultModels:
     """The models that a task uses where none is named.
 
-    general: by number of channels, the model for every conditioning. specialists: by number of channels, models that
-    are better within the range on their cards. explained: by number of channels, the model for `--explain` where the
-    general one has no atoms. takes_denoisers: whether a denoiser can take the place of a model trained for the task.
+    By number of channels: general, the model for every conditioning; specialists, models that are better within the
+    range on their cards; explained, the model for `--explain` where the general one has no atoms. takes_denoisers:
+    whether a denoiser can take the place of a model trained for the task.
     """
 
     general: Mapping[int, str]
@@ -93,9 +91,8 @@ class DefaultModels:
 
     def names(self) -> tuple[str, ...]:
         """Return every default model once, the general ones first."""
-        return tuple(
-            dict.fromkeys([*self.general.values(), *(n for names in self.specialists.values() for n in names)])
-        )
+        specialists = (name for names in self.specialists.values() for name in names)
+        return tuple(dict.fromkeys([*self.general.values(), *specialists]))
 
 
 @dataclass(frozen=True)
@@ -119,11 +116,10 @@ class RunSettings:
     tile: int | None = None
 
     @classmethod
-    def parse(cls, quality: str, device: str, tile: str | int | None) -> RunSettings:
-        """Return settings as users write them; the device is looked for when it is needed.
+    def parse(cls, quality: str, device: str, tile: str | int | None) -> Self:
+        """Return settings as users write them. Raises UsageError for no quality and no side of a tile.
 
-        Raises:
-            UsageError: no such quality, or no side of a tile.
+        The device is looked for when it is needed.
         """
         if quality not in tuple(Quality):
             raise UsageError(f"--quality {quality}: use one of {', '.join(Quality)}")
@@ -144,7 +140,7 @@ class RunReport:
     seconds: float
 
     @classmethod
-    def total(cls, reports: Sequence[RunReport]) -> RunReport:
+    def total(cls, reports: Sequence[Self]) -> Self:
         """Return the report of several runs on one device."""
         tiles, seconds = sum(report.tiles for report in reports), sum(report.seconds for report in reports)
         return cls(reports[0].device, tiles, seconds)

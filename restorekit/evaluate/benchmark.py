@@ -1,8 +1,7 @@
 """How methods are measured, whatever the task: clean images are degraded, restored and scored."""
 
-from __future__ import annotations
-
 import importlib.metadata
+import itertools
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -63,10 +62,7 @@ class CleanImage:
 
 
 def clean_pictures(folder: Path, benchmark: Benchmark[Any], max_pixels: int | None) -> list[CleanImage]:
-    """Return the pictures of a folder, searched recursively, in the order of their paths.
-
-    Raises DatasetError where there is no folder, or no picture in it.
-    """
+    """Return the pictures of a folder, by path, searched recursively. Raises DatasetError for no folder or pictures."""
     if not folder.is_dir():
         raise DatasetError(f"{show_path(folder)}: no such folder")
     paths = _paths(folder, supported_suffixes)
@@ -120,27 +116,24 @@ def evaluate_methods(
 ) -> Evaluation:
     """Degrade each image of a folder, restore it by each method, compare with the clean image.
 
-    Args:
-        folder: clean images, searched recursively, in the order of their paths.
-        benchmark: how they are degraded, and under which conditions.
-        methods: the methods to compare, by name.
-        seed: with an image's place in the order, the seed of its random numbers.
-        device: where the caller runs the methods, for the record.
-        max_pixels: replaces the limit on the size of an image.
-        crops: kept for `write_report`.
-        notes: remarks on the methods, for the record.
-        progress: called after each run with the number of finished runs, that of all, and the name of the image.
+    folder: searched recursively, in the order of the paths. methods: by name. seed: with an image's place in the order,
+    the seed of its random numbers. device: where the caller runs the methods, and notes: remarks on them, for the
+    record. max_pixels: replaces the limit on the size of an image. crops: kept for `write_report`. progress: called
+    after each run with the number of finished runs, that of all, and the name of the image. `skipped` of the result
+    names images that cannot be read or used, or are smaller than SSIM's window.
 
-    Returns:
-        The scores. `skipped` names images that cannot be read or used, or are smaller than SSIM's window.
-
-    Raises:
-        DatasetError: no folder, or no usable image in it.
-        UsageError: no methods, no conditions, two alike, or a negative seed.
+    Raises DatasetError for no folder or no usable image in it; UsageError for no methods, no conditions, two alike, or
+    a negative seed.
     """
     slices = clean_slices(folder) if benchmark.takes_slices else None
     benchmark.prepare(seed, slices=slices is not None)
-    _check(benchmark, methods, seed)
+    if not methods:
+        raise UsageError("no methods to evaluate; name a model or a baseline")
+    labels = [benchmark.describe(condition).label for condition in benchmark.conditions]
+    if not labels or len(set(benchmark.conditions)) < len(labels):
+        raise UsageError(f"conditions to evaluate under must be different ones, not: {', '.join(labels) or 'none'}")
+    if seed < 0:
+        raise UsageError(f"a seed must be 0 or more, not {seed}")
     images = slices or clean_pictures(folder, benchmark, max_pixels)
     bench = _Bench(benchmark, methods, crops)
     runs, skipped = len(methods) * len(benchmark.conditions), []
@@ -159,9 +152,12 @@ def evaluate_methods(
         except ModelMismatchError as error:
             raise ModelMismatchError(f"{show_path(image.path)}: {error}") from error
     if len(skipped) == len(images):
-        raise DatasetError(
-            f"{show_path(folder)}: none of the {len(images)} images can be used; the first: {skipped[0].reason}"
-        )
+        first = f"none of the {len(images)} images can be used; the first: {skipped[0].reason}"
+        raise DatasetError(f"{show_path(folder)}: {first}")
+    results = [
+        MethodResult(name, benchmark.describe(condition), tuple(scores))
+        for (name, condition), scores in bench.scores.items()
+    ]
     return Evaluation(
         task=benchmark.task.name,
         axis=benchmark.axis,
@@ -172,10 +168,7 @@ def evaluate_methods(
         versions=_versions(benchmark, methods),
         untouched=benchmark.untouched,
         notes=tuple(notes),
-        results=tuple(
-            MethodResult(name, benchmark.describe(condition), tuple(scores))
-            for (name, condition), scores in bench.scores.items()
-        ),
+        results=tuple(results),
         skipped=tuple(skipped),
         crops=tuple(crop for _, crop in bench.crops),
     )
@@ -186,9 +179,8 @@ class _Bench:
 
     def __init__(self, benchmark: Benchmark[Any], methods: Mapping[str, Method], settings: CropSettings) -> None:
         self._benchmark, self._methods, self._settings = benchmark, methods, settings
-        self.scores: dict[tuple[str, Any], list[Score]] = {
-            (name, condition): [] for name in methods for condition in benchmark.conditions
-        }
+        pairs = itertools.product(methods, benchmark.conditions)
+        self.scores: dict[tuple[str, Any], list[Score]] = {pair: [] for pair in pairs}
         self._warm: set[int] = set()
         self.crops: list[tuple[float, Crop]] = []
 
@@ -246,16 +238,6 @@ def _score(method: Method, name: str, observed: Image, condition: Any, clean: Im
 def _panel(method: str, condition: Condition, estimate: Image, clean: Image, region: Region) -> Panel:
     shown = region.cut(estimate)
     return Panel(method, condition, to_8_bits(shown), psnr(estimate, clean), psnr(shown, region.cut(clean)))
-
-
-def _check(benchmark: Benchmark[Any], methods: Mapping[str, Method], seed: int) -> None:
-    if not methods:
-        raise UsageError("no methods to evaluate; name a model or a baseline")
-    labels = [benchmark.describe(condition).label for condition in benchmark.conditions]
-    if not labels or len(set(benchmark.conditions)) < len(labels):
-        raise UsageError(f"conditions to evaluate under must be different ones, not: {', '.join(labels) or 'none'}")
-    if seed < 0:
-        raise UsageError(f"a seed must be 0 or more, not {seed}")
 
 
 def _versions(benchmark: Benchmark[Any], methods: Mapping[str, Method]) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,4 @@
-"""The results of an evaluation: scores by method and condition, and a few crops to look at."""
-
-from __future__ import annotations
+"""The results of an evaluation, scores by method and condition and a few crops: as JSON, a web page, on model cards."""
 
 import json
 import math
@@ -12,8 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from restorekit.errors import UsageError
-from restorekit.image import show_path
-from restorekit.pages.figures import Pixels8
+from restorekit.image import show_path, write_file
+from restorekit.pages.figures import Pixels8, render
 from restorekit.tasks.base import Condition
 from restorekit.zoo import CardFigure, ModelCard, load_weights, save_weights
 
@@ -142,14 +140,25 @@ def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
 
 
+def write_report(evaluation: Evaluation, path: Path, *, overwrite: bool) -> None:
+    """Write a self-contained HTML page: means, per-image tables, and the crops side by side.
+
+    Raises OutputError if the file exists and `overwrite` is false, or if it cannot be written.
+    """
+    write_file(path, render_report(evaluation).encode(), overwrite=overwrite)
+
+
+def render_report(evaluation: Evaluation) -> str:
+    """Return the page that `write_report` writes."""
+    return render("report.html.jinja", evaluation)
+
+
 def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
     """Copy mean scores from the JSON of an evaluation to the model card in a weights file; return the new card.
 
     Figures for the same data set, conditioning and quality are replaced, others kept. The file is rewritten atomically.
-
-    Raises:
-        WeightsError: the weights file is damaged. UsageError: the JSON is not an evaluation of this model in its own
-            task, or has conditions that are the same to a card (patterns of a mosaic, MRI masks of one sampling rate).
+    Raises WeightsError if it is damaged; UsageError if the JSON is not an evaluation of this model in its own task, or
+    has conditions that are the same to a card (patterns of a mosaic, MRI masks of one sampling rate).
     """
     card, tensors = load_weights(weights)
     shown = show_path(evaluation)
@@ -166,9 +175,8 @@ def record_measurements(weights: Path, evaluation: Path) -> ModelCard:
         raise UsageError(f"{shown} has no figures for {card.name}; evaluate it with --model {card.name}")
     new = {_key(figure): figure for figure in figures}
     if len(new) < len(figures):
-        raise UsageError(
-            f"{shown} has figures of several {axis}s, which a card cannot tell apart; record an evaluation with one"
-        )
+        why = f"figures of several {axis}s, which a card cannot tell apart"
+        raise UsageError(f"{shown} has {why}; record an evaluation with one")
     merged = {_key(figure): figure for figure in card.measured} | new
     card = replace(card, measured=tuple(merged[key] for key in sorted(merged)))
     save_weights(weights, tensors, card)

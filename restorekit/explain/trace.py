@@ -1,7 +1,5 @@
 """One run of a network over a window of an image: its steps, its atoms, its neighbours, and where it is sure."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +17,7 @@ from restorekit.numerics.patches import aggregate_patches, coverage, extract_pat
 from restorekit.pages.figures import Region, most_detailed_window
 from restorekit.priors.neighbours import Grid, Similarities
 from restorekit.tasks import get_task
-from restorekit.tasks.base import RestorationTrace, Task, Wording
+from restorekit.tasks.base import RestorationTrace, Task
 from restorekit.zoo.selection import sparse_coding_of
 
 Image = NDArray[np.float32]
@@ -86,19 +84,12 @@ def trace_coding(
         last[:] = [(codes[0], means[0])]
 
     run = network.watched(window, conditionings, stride, watch, mask)
-    codes, means = last[0]
+    codes, means = (tensor.cpu() for tensor in last[0])
     similar = run.similarities
-    return CodingTrace(
-        window.cpu(),
-        tuple(estimates),
-        codes.cpu(),
-        means.cpu(),
-        atoms.cpu(),
-        None if similar is None else Similarities(similar.neighbours.cpu(), similar.values.cpu(), similar.own.cpu()),
-        network.settings.refresh,
-        run.grid,
-        network.patch_size,
-    )
+    if similar is not None:
+        similar = Similarities(similar.neighbours.cpu(), similar.values.cpu(), similar.own.cpu())
+    about = network.settings.refresh, run.grid, network.patch_size
+    return CodingTrace(window.cpu(), tuple(estimates), codes, means, atoms.cpu(), similar, *about)
 
 
 def region_around(row: int, col: int, shape: tuple[int, ...], network: SparseCoding, stride: int) -> Region:
@@ -126,10 +117,14 @@ class Subject:
     """A picture to explain, and a run of its network over a window of it. All images have values about [0, 1].
 
     name: the picture's, for people. run: the whole image [H, W] or [H, W, 3] before and after. parameters: of that run,
-    as `Restored` has them. clean: the whole image as it should be, where that is known. region: the window. observed,
-    truth: the window before, and as it should be. coding: the run over it. estimates: the window after each step,
-    clamped. patch: the one to take apart. is_whole: whether the patches of the window cover as much as those of the
-    whole image.
+    as `Restored` has them. clean: the whole image as it should be, where that is known. at: the pixel x, y that the
+    window lies around; None for the middle of the most detailed place of the restored image. region: the window.
+    observed, truth: the window before, and as it should be. coding: the run over it. estimates: the window after each
+    step, clamped. patch: the one to take apart. is_whole: whether the patches of the window cover as much as those of
+    the whole image.
+
+    Raises UsageError if there is no such pixel, if the images differ in size or channels or are smaller than a patch,
+    or if the network is not one of sparse coding.
     """
 
     def __init__(
@@ -140,29 +135,22 @@ class Subject:
         clean: Image | None = None,
         at: tuple[int, int] | None = None,
     ) -> None:
-        """Run the network once more, over the window around the pixel `at`.
-
-        `at` is x and y; None for the middle of the most detailed place of the restored image.
-
-        Raises:
-            UsageError: there is no such pixel; the images differ in size or channels, or are smaller than a patch; or
-                the network is not one of sparse coding.
-        """
         self.name, self.run, self.parameters, self.clean = name, run, parameters, clean
         self.network, whole = sparse_coding_of(run.model), run.observed
+        self.task: Task[Any] = get_task(run.model.card.task)
+        assert self.task.wording is not None
+        self.wording = self.task.wording
         height, width = whole.shape[:2]
         if clean is not None and clean.shape != whole.shape:
-            raise UsageError(
-                f"the reference is {_size(clean)}, but the picture {_size(whole)}; they must be the same scene"
-            )
+            sizes = [f"{i.shape[1]}x{i.shape[0]} {'grey' if i.ndim == 2 else 'colour'}" for i in (clean, whole)]
+            raise UsageError(f"the reference is {sizes[0]}, but the picture {sizes[1]}; they must be the same scene")
         if at is None:
             detail = most_detailed_window(run.restored, 3 * self.network.patch_size)
             at = detail.left + detail.width // 2, detail.top + detail.height // 2
         x, y = at
         if x >= width or y >= height:
-            raise UsageError(
-                f"there is no pixel {x},{y} in {width}x{height}; x is up to {width - 1}, y up to {height - 1}"
-            )
+            known = f"x is up to {width - 1}, y up to {height - 1}"
+            raise UsageError(f"there is no pixel {x},{y} in {width}x{height}; {known}")
         self.region = region_around(y, x, whole.shape, self.network, run.stride)
         self.observed = self.region.cut(whole)
         self.truth = None if clean is None else self.region.cut(clean)
@@ -173,34 +161,17 @@ class Subject:
         self.patch = self.coding.patch_at(y - self.region.top, x - self.region.left)
         self.is_whole = max(height - self.region.height, width - self.region.width) < run.stride
 
-    @property
-    def task(self) -> Task[Any]:
-        """The task that the picture was restored by."""
-        return get_task(self.run.model.card.task)
-
-    @property
-    def wording(self) -> Wording:
-        """The words for its task."""
-        wording = self.task.wording
-        assert wording is not None
-        return wording
-
     def score(self, estimate: Image) -> float | None:
         """Return the PSNR of an estimate of the window in dB; None where the truth is unknown."""
         return None if self.truth is None else psnr(estimate, self.truth)
 
 
-def _size(image: Image) -> str:
-    return f"{image.shape[1]}x{image.shape[0]} {'grey' if image.ndim == 2 else 'colour'}"
-
-
 def atom_counts(coding: CodingTrace) -> NDArray[np.int64]:
     """Return ||alpha_i||_0, how many atoms each patch is made of: [rows, cols] of the patch grid."""
-    counts: NDArray[np.int64] = torch.count_nonzero(coding.codes, 1).numpy()
-    return counts.reshape(coding.grid.rows, coding.grid.cols)
+    return np.asarray(torch.count_nonzero(coding.codes, 1).view(coding.grid.rows, coding.grid.cols))
 
 
-def patch_spread(coding: CodingTrace) -> NDArray[np.float32]:
+def patch_spread(coding: CodingTrace) -> Image:
     """Return sqrt(mean over the patches i that hold a pixel of (x_i - x)^2), x the mean of their estimates x_i: [h, w].
 
     In units of [0, 1]; of colours the square is averaged over the channels. Its square is the penalty of variance
@@ -212,12 +183,11 @@ def patch_spread(coding: CodingTrace) -> NDArray[np.float32]:
     patches = coding.patches[None]
     mean = aggregate_patches(patches, height, width, size, stride) / covered
     deviations = (patches - extract_patches(mean, size, stride)).square()
-    variance = (aggregate_patches(deviations, height, width, size, stride) / covered).mean(1)[0]
-    spread: NDArray[np.float32] = variance.sqrt().numpy()
-    return spread
+    variance = aggregate_patches(deviations, height, width, size, stride) / covered
+    return np.asarray(variance.mean(1)[0].sqrt())
 
 
-def without_grid(spread: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
+def without_grid(spread: Image, stride: int) -> Image:
     """Return the root mean square of a spread [h, w] over squares of `stride` x `stride` pixels: [h, w].
 
     How many patches hold a pixel, and whether near their borders or middles, depends on its place in the grid. This
@@ -226,12 +196,10 @@ def without_grid(spread: NDArray[np.float32], stride: int) -> NDArray[np.float32
     from scipy.ndimage import uniform_filter
 
     # The filter keeps a running sum, which rounding may leave a little below zero.
-    squares = uniform_filter(np.square(spread), stride, mode="nearest").clip(0)
-    smooth: NDArray[np.float32] = np.sqrt(squares)
-    return smooth
+    return np.asarray(np.sqrt(uniform_filter(np.square(spread), stride, mode="nearest").clip(0)))
 
 
-def errors_where_unsure(spread: NDArray[np.float32], error: NDArray[np.float32]) -> tuple[float, float]:
+def errors_where_unsure(spread: Image, error: Image) -> tuple[float, float]:
     """Return the root mean square of an error [h, w] over the fifth of the pixels with least spread, and with most."""
     order = np.argsort(spread, axis=None)
     fifth = max(1, order.size // 5)

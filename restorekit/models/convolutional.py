@@ -21,7 +21,7 @@ from restorekit.models.base import Count, PatchNetwork, Reconstructor, View, Wid
 from restorekit.numerics.dihedral import DIHEDRAL_VIEWS, TRANSPOSED
 from restorekit.numerics.patches import GridBlock, accumulate_blocks, regular_length
 from restorekit.physics.base import Measurement
-from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_error
+from restorekit.physics.blur import SCALES, BlurDecimation, bicubic_error
 from restorekit.settings import Settings
 
 SHUFFLE = 2

@@ -1,15 +1,15 @@
-"""Pictures for pages: parts of images, PNG files, plots."""
-
-from __future__ import annotations
+"""Web pages from the templates in this folder, each one file without scripts or fonts; and the pictures on them."""
 
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from restorekit.errors import MissingExtraError
@@ -31,9 +31,6 @@ class Region:
     def cut(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return that part of an image [H, W] or [H, W, C], a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
-
-
-Window = Region
 
 
 def most_detailed_window(image: NDArray[np.float32], size: int) -> Region:
@@ -109,9 +106,9 @@ def draw_convergence(residuals: Sequence[float], psnrs: Sequence[float], title: 
     Raises MissingExtraError if matplotlib is not installed.
     """
     check_plots()
-    from matplotlib.figure import Figure as Plot
+    import matplotlib.figure
 
-    plot = Plot(figsize=(7, 5 if psnrs else 3), layout="constrained")
+    plot = matplotlib.figure.Figure(figsize=(7, 5 if psnrs else 3), layout="constrained")
     axes = list(plot.subplots(2 if psnrs else 1, 1, sharex=True, squeeze=False)[:, 0])
     axes[0].set_title(title)
     if psnrs:
@@ -125,3 +122,28 @@ def draw_convergence(residuals: Sequence[float], psnrs: Sequence[float], title: 
     drawn = io.BytesIO()
     plot.savefig(drawn, format="png", dpi=120)
     return drawn.getvalue()
+
+
+def render(template: str, page: object) -> str:
+    """Return the HTML of a template that shows `page`, an object whose attributes it knows. All text is escaped."""
+    return environment().get_template(template).render(page=page)
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates and the filters that they know."""
+    loader = PackageLoader("restorekit.pages")
+    templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    templates.trim_blocks = templates.lstrip_blocks = True
+    templates.filters.update(decimals=_decimals, largest=_largest, figure=draw_figure, ticks=ticks_for)
+    return templates
+
+
+def _decimals(value: float, digits: int = 2) -> str:
+    """Round to so many digits after the point. The PSNR of equal images is infinite."""
+    return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def _largest(values: Iterable[float], digits: int = 2) -> str:
+    """Return the largest value as it is shown, so that those which look equal are marked alike; NaN never wins."""
+    return _decimals(max((value for value in values if not math.isnan(value)), default=math.inf), digits)

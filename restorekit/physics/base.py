@@ -32,8 +32,7 @@ class Physics(ABC):
     def prox_l2(self, z: Tensor, y: Tensor, gamma: float | Tensor) -> Tensor:
         """Return argmin_x 1/2 ||A x - y||^2 + gamma/2 ||x - z||^2 = (A^T A + gamma)^-1 (A^T y + gamma z).
 
-        z is [B, C, H, W] and y an observation of such images. gamma is above 0: a number, a tensor of one, or
-        [B, 1, 1, 1]. The result is differentiable in all three.
+        gamma is above 0: a number, a tensor of one, or [B, 1, 1, 1]. The result is differentiable in z, y and gamma.
         """
 
     def observe(self, x: Tensor, sigma: float, generator: torch.Generator | int) -> Tensor:
@@ -89,10 +88,9 @@ class Masked(Physics):
 class Measurement:
     """An observation of images, y = A x + sigma n, and all that a network is told about it.
 
-    y: the observation. x0: a first guess of the images, [B, C, H, W]. conditioning: how strong the degradation is, [B]
-    in [0, 1], as networks take it. sigma: standard deviation of the noise, [B] in [0, 1]. physics: A, the same for all
-    images of a batch. mask: 1 where a value of x0 was observed and 0 where it was interpolated, like x0; None if all
-    were observed.
+    x0: a first guess of the images, [B, C, H, W]. conditioning: how strong the degradation is, [B] in [0, 1], as
+    networks take it. sigma: [B] in [0, 1]. physics: A, the same for all images of a batch. mask: like x0, 1 where a
+    value of it was observed and 0 where it was interpolated; None if all were observed.
     """
 
     y: Tensor

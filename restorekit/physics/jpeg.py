@@ -1,7 +1,5 @@
 """JPEG: its quantisation tables, its colour space, its chroma, and how much error a quality factor leaves."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +11,6 @@ from torch.nn.functional import interpolate
 from restorekit.errors import UsageError
 
 Plane = NDArray[np.float32]
-
 LUMA_TABLE = (
     16, 11, 10, 16, 24, 40, 51, 61,
     12, 12, 14, 19, 26, 58, 60, 55,
@@ -106,8 +103,7 @@ def ycbcr_to_rgb(ycbcr: NDArray[Any]) -> Plane:
     """Invert `rgb_to_ycbcr`, without clipping: [H, W, 3] to [H, W, 3]."""
     centred = ycbcr.astype(np.float32)
     centred[..., 1:] -= _CHROMA_ZERO
-    rgb: Plane = centred @ _TO_RGB.T
-    return rgb
+    return np.asarray(centred @ _TO_RGB.T)
 
 
 _RADIUS = 1
@@ -129,8 +125,7 @@ def shrink(plane: Plane, factors: tuple[int, int]) -> Plane:
     height, width = plane.shape
     whole = np.pad(plane, ((0, -height % down), (0, -width % across)), "edge")
     blocks = whole.reshape(whole.shape[0] // down, down, whole.shape[1] // across, across)
-    means: Plane = blocks.mean((1, 3), dtype=np.float32)
-    return means
+    return np.asarray(blocks.mean((1, 3), dtype=np.float32))
 
 
 def stored_samples(plane: Plane, factors: tuple[int, int]) -> Plane:
@@ -191,12 +186,10 @@ def enlarge_guided(plane: Plane, guide: Plane, factors: tuple[int, int], error: 
 def _mean(plane: NDArray[Any]) -> Plane:
     from scipy.ndimage import uniform_filter
 
-    means: Plane = uniform_filter(plane, 2 * _RADIUS + 1, mode="nearest")
-    return means
+    return np.asarray(uniform_filter(plane, 2 * _RADIUS + 1, mode="nearest"))
 
 
 def _enlarge(plane: NDArray[Any], shape: tuple[int, ...], factors: tuple[int, int]) -> Plane:
     across, down = factors
     enlarged = interpolate(torch.from_numpy(plane)[None, None], scale_factor=(down, across), mode="bilinear")
-    whole: Plane = enlarged[0, 0].numpy()
-    return whole[: shape[0], : shape[1]]
+    return np.asarray(enlarged[0, 0, : shape[0], : shape[1]])

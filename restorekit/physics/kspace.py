@@ -1,8 +1,7 @@
 """Magnetic resonance imaging with one coil: a Fourier transform of which only some frequencies were measured."""
 
-from __future__ import annotations
-
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +31,8 @@ class SampledFourier(Physics):
     """y = M F x, F the orthonormal two-dimensional Fourier transform, zero where a frequency was not measured.
 
     Complex images x and their k-space y are [B, 2, H, W], the real part first. A^T y is the reconstruction by
-    zero-filling.
-
-    mask: M, of zeros and ones, [H, W]; zero frequency at [0, 0]. spectrum: S = F A^T A F^-1, [H, W], here M itself.
-    share: the sampling rate, in (0, 1]. Raises UsageError for a mask of other values or dimensions, or an empty one.
+    zero-filling. mask: M, of zeros and ones, [H, W]; zero frequency at [0, 0]. spectrum: S = F A^T A F^-1, [H, W], here
+    M itself. share: the sampling rate, in (0, 1]. Raises UsageError for any other mask, or an empty one.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -109,31 +106,21 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise UsageError(
-                f"a share of {self.share:g} cannot be sampled; use a number above 0 up to 1, as in radial:0.3"
-            )
+            wanted = "use a number above 0 up to 1, as in radial:0.3"
+            raise UsageError(f"a share of {self.share:g} cannot be sampled; {wanted}")
 
     def mask(self, height: int, width: int, seed: int = 0) -> Tensor:
         """Return the mask, bool [H, W], zero frequency at [0, 0]; a radial one does not depend on the seed."""
-        if self.pattern is SamplingPattern.RADIAL:
-            centred = _radial_mask(height, width, self.share)
-        elif self.pattern is SamplingPattern.CARTESIAN:
-            centred = _cartesian_mask(height, width, self.share, seed)
-        else:
-            centred = _random_mask(height, width, self.share, seed)
+        draw = {SamplingPattern.CARTESIAN: _cartesian_mask, SamplingPattern.RANDOM: _random_mask}.get(self.pattern)
+        centred = draw(height, width, self.share, seed) if draw else _radial_mask(height, width, self.share)
         return torch.from_numpy(np.fft.ifftshift(centred))
 
 
 def _radial_mask(height: int, width: int, share: float) -> Mask:
     """Return the fewest `radial_lines` that reach the share; one line is about 1 / max(H, W) of it."""
-    low, high = 1, 4 * max(height, width)
-    while low < high:
-        lines = (low + high) // 2
-        if radial_lines(height, width, lines).mean() >= share:
-            high = lines
-        else:
-            low = lines + 1
-    mask = radial_lines(height, width, low)
+    numbers = range(1, 4 * max(height, width))
+    fewest = 1 + bisect_left(numbers, share, key=lambda lines: radial_lines(height, width, lines).mean())
+    mask = radial_lines(height, width, fewest)
     # No line reaches the first row and column, Nyquist's, which a share of one needs as well.
     return mask if mask.mean() >= share else np.ones_like(mask)
 
@@ -171,8 +158,7 @@ def _cartesian_mask(height: int, width: int, share: float, seed: int) -> Mask:
     others = np.setdiff1d(np.arange(width), np.arange(first, first + central))
     drawn = np.random.default_rng(seed).choice(others, count - central, replace=False)
     mask = np.zeros((height, width), bool)
-    mask[:, first : first + central] = True
-    mask[:, drawn] = True
+    mask[:, first : first + central] = mask[:, drawn] = True
     return mask
 
 
@@ -190,9 +176,9 @@ def _random_mask(height: int, width: int, share: float, seed: int) -> Mask:
     keys = np.log(odds) + np.random.default_rng(seed).gumbel(size=odds.shape)
     keys[height // 2, width // 2] = np.inf
     count = max(1, round(share * height * width))
-    mask = np.zeros(height * width, bool)
-    mask[np.argpartition(-keys.ravel(), count - 1)[:count]] = True
-    return mask.reshape(height, width)
+    mask = np.zeros((height, width), bool)
+    mask.flat[np.argpartition(-keys.ravel(), count - 1)[:count]] = True
+    return mask
 
 
 def centredness(weights: NDArray[np.floating] | Mask) -> float:
@@ -200,15 +186,10 @@ def centredness(weights: NDArray[np.floating] | Mask) -> float:
 
     weights: [H, W], the magnitudes of k-space or a mask; both are largest around the zero frequency.
     """
-
-    def around_middle(values: NDArray[np.floating] | Mask) -> float:
-        spans = [(side // 2, max(1, side // _WINDOW)) for side in values.shape]
-        rows, columns = (slice(max(middle - reach, 0), middle + reach + 1) for middle, reach in spans)
-        return float(values[rows, columns].mean(dtype=np.float64))
-
-    middle, corner = around_middle(weights), around_middle(np.fft.fftshift(weights))
-    total = middle + corner
-    return (middle - corner) / total if total > 0 else 0.0
+    spans = [(side // 2, max(1, side // _WINDOW)) for side in weights.shape]
+    around = tuple(slice(max(middle - reach, 0), middle + reach + 1) for middle, reach in spans)
+    middle, corner = (float(w[around].mean(dtype=np.float64)) for w in (weights, np.fft.fftshift(weights)))
+    return (middle - corner) / (middle + corner) if middle + corner > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,12 +207,10 @@ class MaskFile:
     def mask(self, height: int, width: int) -> tuple[Tensor, tuple[str, ...]]:
         """Return the mask [H, W], zero frequency at [0, 0], and notes. Another shape is an UnsupportedImageError."""
         if self.values.shape not in ((height, width), (1, width)):
-            raise UnsupportedImageError(
-                f"the mask is of shape {list(self.values.shape)}, but k-space of {[height, width]}; they must be equal"
-            )
+            shapes = f"the mask is of shape {list(self.values.shape)}, but k-space of {[height, width]}"
+            raise UnsupportedImageError(f"{shapes}; they must be equal")
         notes: tuple[str, ...] = ()
-        centred = self.centred
-        if centred is None:
+        if (centred := self.centred) is None:
             centred = centredness(self.values) >= 0
             notes = (f"mask taken as {describe_order(centred)}",)
         values = np.broadcast_to(self.values, (height, width))
@@ -278,10 +257,8 @@ def arrange(slices: Slices, source: MaskSource | None, centred: bool | None) -> 
     """Order the contents of a file, [S, H, W] and not all zero.
 
     Without a `source` of the mask, frequencies that are zero in all slices were not measured. `centred` says whether
-    zero frequency is in the middle; None guesses it.
-
-    Raises:
-        UnsupportedImageError: mask and k-space do not fit, or the mask takes no measured frequency.
+    zero frequency is in the middle; None guesses it. Raises UnsupportedImageError if mask and k-space do not fit, or
+    the mask takes no measured frequency.
     """
     notes: tuple[str, ...] = ()
     if centred is None:

@@ -1,14 +1,18 @@
-"""Mosaics: one colour a pixel, as behind the filters of a Bayer sensor, and linear interpolation of the other two."""
+"""Cameras: mosaics, one colour a pixel as behind a Bayer sensor's filters, their interpolation, and colours in sRGB."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
 from restorekit.types import BayerPattern
+
+Image = NDArray[np.float32]
 
 INTERPOLATION_ERROR = 5 / 255
 """About the RMS error of `interpolate` on photographs, in [0, 1]: the conditioning of demosaicking networks."""
@@ -57,12 +61,8 @@ def interpolate(observed: Tensor, pattern: BayerPattern) -> Tensor:
     in each channel are reproduced. H. Malvar, L. He and R. Cutler, High-quality linear interpolation for demosaicing
     of Bayer-patterned color images, ICASSP 2004, figure 2.
 
-    Args:
-        observed: mosaics [B, 1, H, W] of any size, in any unit.
-        pattern: their pattern.
-
-    Returns:
-        RGB images [B, 3, H, W], unclipped, that keep the observed values. Differentiable.
+    From mosaics [B, 1, H, W] of any size and unit to RGB [B, 3, H, W], unclipped, that keep the observed values.
+    Differentiable.
     """
     height, width = observed.shape[-2:]
     rows, columns = (mirror(side, -2, side + 2).to(observed.device) for side in (height, width))
@@ -99,16 +99,39 @@ def _candidate(pattern: BayerPattern, row: int, column: int, channel: int) -> in
     return 4
 
 
+_CROSS = [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]
 _ALONG_ROW = [[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0], [0, 0, 0.5, 0, 0]]
-_FILTERS = (
-    torch.tensor(
-        [
-            [[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]],
-            _ALONG_ROW,
-            [list(line) for line in zip(*_ALONG_ROW, strict=True)],
-            [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]],
-        ]
-    )
-    / 8
-)
-"""[4, 5, 5]: from a cross of neighbours, from those in the row, in the column, and from the diagonal ones."""
+_ALONG_COLUMN = [list(line) for line in zip(*_ALONG_ROW, strict=True)]
+_DIAGONAL = [[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0], [0, 0, -1.5, 0, 0]]
+_FILTERS = torch.tensor([_CROSS, _ALONG_ROW, _ALONG_COLUMN, _DIAGONAL]) / 8
+"""[4, 5, 5]: the neighbours from which a colour is interpolated."""
+
+
+def balance_white(mosaic: Image, factors: Sequence[float], pattern: BayerPattern) -> Image:
+    """Return min(1, f_c y), c the channel that a pixel observes: [H, W] -> [H, W].
+
+    With factors of at least 1, a saturated pixel becomes 1 in every channel: highlights clip to white, and not to the
+    colour of the sensor.
+    """
+    balanced = np.empty_like(mosaic)
+    for row, column in np.ndindex(2, 2):
+        factor = factors[pattern.channel(row, column)]
+        balanced[row::2, column::2] = np.minimum(factor * mosaic[row::2, column::2], 1)
+    return balanced
+
+
+def camera_to_srgb(rgb: Image, matrix: ArrayLike) -> Image:
+    """Convert white-balanced linear colours of a camera to linear sRGB: min(1, max(0, M x)) of each pixel."""
+    return np.asarray((rgb @ np.asarray(matrix, np.float32).T).clip(0, 1))
+
+
+def encode_srgb(linear: NDArray[Any]) -> Image:
+    """Convert light in [0, 1] to sRGB values: 12.92 v up to 0.0031308, then 1.055 v^(1/2.4) - 0.055; IEC 61966-2-1."""
+    curve = 1.055 * np.power(linear, 1 / 2.4, dtype=np.float32) - 0.055
+    return np.where(linear <= 0.0031308, 12.92 * linear, curve).astype(np.float32)
+
+
+def decode_srgb(values: NDArray[Any]) -> Image:
+    """Invert `encode_srgb`: v / 12.92 up to 0.04045, then ((v + 0.055) / 1.055)^2.4."""
+    curve = np.power((values + 0.055) / 1.055, 2.4, dtype=np.float32)
+    return np.where(values <= 0.04045, values / 12.92, curve).astype(np.float32)

@@ -1,7 +1,5 @@
 """Gaussian noise: adding it, and estimating from an image alone how strong it is."""
 
-from __future__ import annotations
-
 from typing import Any, TypeVar
 
 import numpy as np

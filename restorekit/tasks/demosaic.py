@@ -259,7 +259,7 @@ def _mosaic_of(picture: imaging.Picture, named: BayerPattern | None) -> tuple[Im
     pattern = _pattern_of(camera, named)
     observed = imaging.turn_back(picture.to_float(), picture.metadata.orientation)
     if camera is not None:
-        observed = colours.encode_srgb(colours.balance_white(observed, camera.white_balance, pattern))
+        observed = bayer.encode_srgb(bayer.balance_white(observed, camera.white_balance, pattern))
     return observed, pattern
 
 
@@ -281,7 +281,7 @@ def _developed(picture: imaging.Picture, rgb: Image) -> tuple[imaging.Picture, t
     if picture.metadata.jpeg is not None:
         notes += ("the mosaic was compressed as JPEG, which mixes its colours",)
     if camera is not None:
-        rgb = colours.encode_srgb(colours.camera_to_srgb(colours.decode_srgb(rgb), camera.to_srgb))
+        rgb = bayer.encode_srgb(bayer.camera_to_srgb(bayer.decode_srgb(rgb), camera.to_srgb))
     else:
         rgb = imaging.turn(rgb, picture.metadata.orientation)
     metadata = replace(picture.metadata, icc=b"", camera=None)

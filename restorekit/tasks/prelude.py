@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from restorekit.numerics import dihedral, patches
     from restorekit.pages import figures
     from restorekit.physics import base as physics_base
-    from restorekit.physics import blur, decimation, jpeg
-    from restorekit.physics import camera as colours
+    from restorekit.physics import blur, jpeg
     from restorekit.physics import kspace as fourier
     from restorekit.physics import mosaic as bayer
     from restorekit.physics import noise as noise_model
@@ -67,9 +66,9 @@ else:
         "batch": "batch.run", "mri_files": "image.mri", "mri": "inference.mri",
         "plug_and_play": "inference.plug_and_play", "runner": "inference.runner", "windowing": "inference.windows",
         "kspace_networks": "models.kspace", "dihedral": "numerics.dihedral", "patches": "numerics.patches",
-        "physics_base": "physics.base", "blur": "physics.blur", "decimation": "physics.decimation",
-        "jpeg": "physics.jpeg", "colours": "physics.camera", "fourier": "physics.kspace", "bayer": "physics.mosaic",
-        "noise_model": "physics.noise", "admm": "solvers.admm", "differentiation": "solvers.differentiation",
+        "physics_base": "physics.base", "blur": "physics.blur", "jpeg": "physics.jpeg", "fourier": "physics.kspace",
+        "bayer": "physics.mosaic", "noise_model": "physics.noise", "admm": "solvers.admm",
+        "differentiation": "solvers.differentiation",
         "selection": "zoo.selection", "figures": "pages.figures",
     }.items():  # fmt: skip
         globals()[_name] = _Lazy(f"restorekit.{_module}")

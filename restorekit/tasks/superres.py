@@ -62,7 +62,7 @@ class Enlarging:
     def splitting(self) -> admm.Splitting | plug_and_play.LearnedSplitting:
         """The schedule of an iterative model; for a denoiser one that fits the scale."""
         of_denoisers = admm.Splitting(_ITERATIONS[self.scale], _FIRST, None, _WEIGHT, _LEAST_NOISE)
-        error = decimation.bicubic_error(self.scale)
+        error = blur.bicubic_error(self.scale)
         return plug_and_play.splitting_for(self.model, of_denoisers, self.run.iterations, error)
 
     def __call__(self, observed: Image) -> tuple[Image, RunReport]:
@@ -85,7 +85,7 @@ class Enlarging:
         size = scale * observed.shape[0], scale * observed.shape[1]
         y = blur.extend_periodic(runner.as_batch(observed, runner.resolve_device(settings.device)), _MARGIN)
         if enlarger is None:
-            physics, x0 = decimation.bicubic_decimation(scale), decimation.enlarge_bicubic(y, scale)
+            physics, x0 = blur.bicubic_decimation(scale), blur.enlarge_bicubic(y, scale)
             noise, splitting, watch = self.noise, self.splitting, self.run.watch
             x, report = plug_and_play.solve(
                 self.model, lambda z, rho: physics.prox_l2(z, y, rho), x0, noise, splitting, settings, size, watch
@@ -120,8 +120,8 @@ class Enlarging:
 
 def _measured(y: Tensor, scale: int, sigma: Tensor) -> physics_base.Measurement:
     """Return the measurement of small images [B, C, h, w] whose noise is sigma, [B]."""
-    error, x0 = y.new_full((len(y),), decimation.bicubic_error(scale)), decimation.enlarge_bicubic(y, scale)
-    return physics_base.Measurement(y, x0, error, sigma, decimation.bicubic_decimation(scale))
+    error, x0 = y.new_full((len(y),), blur.bicubic_error(scale)), blur.enlarge_bicubic(y, scale)
+    return physics_base.Measurement(y, x0, error, sigma, blur.bicubic_decimation(scale))
 
 
 def _resized(
@@ -170,7 +170,7 @@ class Downsample(base.Degradation[DownsampleOptions]):
         height, width = picture.pixels.shape[:2]
         if min(height, width) < scale:
             raise UnsupportedImageError(f"{width}x{height} pixels, of which one in {scale} leaves nothing")
-        small = _resized(picture, lambda x: decimation.shrink_bicubic(x, scale))
+        small = _resized(picture, lambda x: blur.shrink_bicubic(x, scale))
         notes: tuple[str, ...] = ()
         if height % scale or width % scale:
             notes = (f"cut to multiples of {scale}: {width - width % scale}x{height - height % scale}",)
@@ -223,11 +223,11 @@ class DownsamplingSection(base.TrainingSection):
 
 
 def _small(clean: Tensor, scale: int, sigma: Tensor, generator: torch.Generator) -> physics_base.Measurement:
-    return _measured(base.noisy(decimation.shrink_bicubic(clean, scale), sigma, generator), scale, sigma)
+    return _measured(base.noisy(blur.shrink_bicubic(clean, scale), sigma, generator), scale, sigma)
 
 
 def _bicubic(_: object, observed: Image, scale: int) -> Image:
-    return _on_pixels(observed, lambda y: decimation.enlarge_bicubic(y, scale))
+    return _on_pixels(observed, lambda y: blur.enlarge_bicubic(y, scale))
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ class SuperresBenchmark(base.Benchmark[int]):
 
     @override
     def degrade(self, clean: Image, condition: int, seed: int) -> Image:
-        return _on_pixels(clean, lambda x: decimation.shrink_bicubic(x, condition))
+        return _on_pixels(clean, lambda x: blur.shrink_bicubic(x, condition))
 
     @override
     def describe(self, condition: int) -> Condition:
@@ -352,7 +352,7 @@ class Superres(base.Task[SuperresOptions]):
             noise, notes = base.noise_of(observed, named, self.greatest_noise(model.card))
             enlarging = Enlarging(scale, noise, model, run)
             pixels, report = enlarging(observed)
-            large = _resized(picture, lambda x: decimation.enlarge_bicubic(x, scale), pixels)
+            large = _resized(picture, lambda x: blur.enlarge_bicubic(x, scale), pixels)
             return base.restored(
                 picture, large, model, report, notes, scale=scale, noise=255 * noise, iterations=enlarging.iterations
             )

@@ -6,8 +6,6 @@ The header's metadata has two keys. `restorekit.card` is the card's JSON. `resto
 and of every tensor as it is in the file (see `contents_sha256`), so that no flipped bit goes unnoticed.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import stat
@@ -15,32 +13,116 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO, Self
 
 import safetensors.torch
 import torch
+from annotated_types import Interval
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from torch import Tensor
 
 from restorekit import models
 from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.image import show_path, write_file
-from restorekit.zoo.card import ModelCard
+from restorekit.settings import Settings, read_settings
+from restorekit.types import CHANNELS
 
-CARD_KEY = "restorekit.card"
-SHA256_KEY = "restorekit.sha256"
-
+FORMAT_VERSION = 2
+CARD_KEY, SHA256_KEY = "restorekit.card", "restorekit.sha256"
+_Count = Annotated[int, Interval(ge=0, lt=10**12)]
+_Number = Annotated[float, Interval(ge=-1e12, le=1e12)]  # which refuses NaN, too
 _MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 _PICKLE_PROTOCOLS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+
+@dataclass(frozen=True)
+class CardFigure(Settings):
+    """The mean quality of a model over a data set such as "BSD68" at one conditioning, as in `conditioning_range`.
+
+    quality: the `--quality` used. psnr: in dB. ssim: in [-1, 1], or None if it was not measured.
+    """
+
+    dataset: str
+    conditioning: Annotated[_Number, Field(alias="level")]  # its name in the file
+    quality: str
+    psnr: _Number
+    ssim: _Number | None = None
+
+
+@dataclass(frozen=True)
+class ModelCard(Settings):
+    """Everything needed to build a model again, and to judge it.
+
+    name: what users call it, and the file's name without the suffix. architecture, settings: what `models.build` takes.
+    task: what it was trained for, such as "denoise". channels: 1 grey, 2 complex, 3 RGB. conditioning_range: the least
+    and the greatest conditioning it was trained for: sigma on the scale 0..255 for denoise and deblur, the JPEG
+    quality factor for deblock, the scale for superres, the sampling rate in percent for cs-mri, 0 and 0 for demosaic.
+    parameters: how many numbers were learned. description: one sentence for people. recipe, recipe_sha256: the training
+    recipe's name and the hash of its text. training_data: where the images came from. steps: the training step whose
+    weights these are. package_version: of the restorekit that wrote the file. licence: an SPDX identifier. measured:
+    results on test sets.
+    """
+
+    name: str
+    architecture: str
+    settings: Mapping[str, object]
+    task: str
+    channels: Annotated[int, Interval(ge=min(CHANNELS), le=max(CHANNELS))]
+    conditioning_range: Annotated[tuple[_Number, _Number], Field(alias="level_range")]  # its name in the file
+    parameters: _Count
+    description: str
+    recipe: str
+    recipe_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    training_data: str
+    steps: _Count
+    package_version: str
+    licence: str
+    measured: tuple[CardFigure, ...] = ()
+
+    def __post_init__(self) -> None:
+        low, high = self.conditioning_range
+        if not 0 <= low <= high:
+            raise ValueError(f"level_range: {low:g} to {high:g} must be two numbers, 0 <= least <= greatest")
+
+    def covers(self, conditioning: float) -> bool:
+        """Return whether the model was trained for a conditioning, up to rounding errors of a change of units."""
+        low, high = self.conditioning_range
+        return low <= round(conditioning, 6) <= high
+
+    @property
+    def range_text(self) -> str:
+        """The conditioning range, such as "2 to 4", or its only value."""
+        low, high = self.conditioning_range
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+    def to_json(self) -> str:
+        """Return the card as a JSON object: its fields, and `format`, the version of this layout."""
+        document = TypeAdapter(ModelCard).dump_python(self, by_alias=True, warnings=False)
+        return json.dumps({"format": FORMAT_VERSION, **document}, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the card that `to_json` wrote. Raise WeightsError for any other text, by the name of the wrong key."""
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise WeightsError(f"the model card is not valid JSON ({error})") from error
+        if not isinstance(document, dict):
+            raise WeightsError(f"the model card must be a JSON object, not a {type(document).__name__}")
+        if (version := document.pop("format", None)) != FORMAT_VERSION:
+            reads = f"this version of restorekit reads {FORMAT_VERSION}; upgrade it or export the model again"
+            raise WeightsError(f"the model card has format {version!a:.60}, {reads}")
+        # A card in a file always says what was measured, even if that is nothing.
+        return read_settings(cls, {"measured": None, **document}, "the model card", WeightsError)
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], card: ModelCard) -> None:
     """Write a network's `state_dict` and its card to a file, whole or not at all, in place of any file of that name.
 
     The tensors are float32, finite and on any device. One whose every number is exact in float16 is stored as float16:
-    to halve a file, round its tensors before (`tensor.half().float()`), and measure what that costs.
-
-    Raise WeightsError if `load_weights` would refuse the file, OutputError if it cannot be written.
+    to halve a file, round its tensors before (`tensor.half().float()`), and measure what that costs. Raise WeightsError
+    if `load_weights` would refuse the file, OutputError if it cannot be written.
     """
     with _naming(path):
         copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -78,9 +160,7 @@ def load_weights(path: Path) -> tuple[ModelCard, dict[str, Tensor]]:
         _check_numbers(tensors, torch.float16, torch.float32)
         if contents_sha256(card_json, tensors) != sha256:
             raise WeightsError("damaged: the checksum in its header is not that of its contents; get the file again")
-        for name in tensors:
-            tensors[name] = tensors[name].float()
-        return card, tensors
+        return card, {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def contents_sha256(card_json: str, tensors: Mapping[str, Tensor]) -> str:
@@ -151,9 +231,8 @@ def _check_numbers(tensors: Mapping[str, Tensor], *dtypes: torch.dtype) -> None:
         if tensor.dtype not in dtypes:
             raise WeightsError(f"tensor {name!r} is of type {tensor.dtype}; expected {' or '.join(map(str, dtypes))}")
         if not torch.isfinite(tensor).all():
-            raise WeightsError(
-                f"tensor {name!r} holds NaN or infinite values; its training has failed, or the file is damaged"
-            )
+            why = "its training has failed, or the file is damaged"
+            raise WeightsError(f"tensor {name!r} holds NaN or infinite values; {why}")
 
 
 @dataclass(frozen=True)

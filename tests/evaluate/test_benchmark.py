@@ -8,7 +8,7 @@ import pytest
 
 from restorekit.errors import DatasetError, UnsupportedImageError, UsageError
 from restorekit.evaluate import CropSettings, evaluate_methods
-from restorekit.evaluate.report import render_report
+from restorekit.evaluate.results import render_report
 from restorekit.image import read_picture
 from restorekit.numerics.metrics import psnr, ssim
 from restorekit.pages.figures import most_detailed_window

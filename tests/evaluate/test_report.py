@@ -8,8 +8,7 @@ import pytest
 
 from restorekit.errors import OutputError
 from restorekit.evaluate import Evaluation, evaluate_methods, write_report
-from restorekit.evaluate.report import render_report
-from restorekit.evaluate.results import Crop, MethodResult, Panel, Score, Skipped
+from restorekit.evaluate.results import Crop, MethodResult, Panel, Score, Skipped, render_report
 from restorekit.image import read_picture
 from restorekit.tasks.base import Condition
 from tests.evaluate.benchmarks import noise

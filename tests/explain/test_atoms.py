@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from restorekit.explain.figures import as_patch, draw_dictionary, order_of_atoms, terms_of
+from restorekit.explain.page import as_patch, draw_dictionary, order_of_atoms, terms_of
 from restorekit.explain.trace import weights_of
 from tests.tiny import tiny_network
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restorekit.explain.figures import MAGMA, VIRIDIS, Scale, at_centres, draw_frame
+from restorekit.explain.page import MAGMA, VIRIDIS, Scale, at_centres, draw_frame
 from restorekit.pages.figures import Region
 
 

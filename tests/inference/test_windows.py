@@ -13,8 +13,7 @@ from restorekit.inference import windows as windowing
 from restorekit.inference.plug_and_play import Trajectory
 from restorekit.inference.windows import Windows, solve_over_windows
 from restorekit.numerics.metrics import psnr
-from restorekit.physics.blur import CircularBlur, gaussian_kernel
-from restorekit.physics.decimation import shrink_bicubic
+from restorekit.physics.blur import CircularBlur, gaussian_kernel, shrink_bicubic
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
 from restorekit.tasks.deblur import Deblurring, deblur_splitting

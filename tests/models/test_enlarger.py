@@ -10,8 +10,7 @@ from torch import Tensor
 
 from restorekit.errors import ModelMismatchError, WeightsError
 from restorekit.models import Enlarger, Measurement, build, settings_json
-from restorekit.physics.blur import CircularBlur
-from restorekit.physics.decimation import SCALES, bicubic_decimation
+from restorekit.physics.blur import SCALES, CircularBlur, bicubic_decimation
 from tests.tiny import tiny_enlarger
 
 

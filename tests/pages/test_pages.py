@@ -1,7 +1,6 @@
 import pytest
 
-from restorekit.pages.figures import round_up, ticks_for
-from restorekit.pages.render import environment
+from restorekit.pages.figures import environment, round_up, ticks_for
 from tests.html_page import Page
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from restorekit.physics.camera import balance_white, camera_to_srgb, decode_srgb, encode_srgb
-from restorekit.physics.mosaic import bayer_mask
+from restorekit.physics.mosaic import balance_white, bayer_mask, camera_to_srgb, decode_srgb, encode_srgb
 from restorekit.types import BayerPattern
 
 

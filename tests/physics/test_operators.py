@@ -9,8 +9,7 @@ from torch.nn.functional import interpolate
 
 from restorekit.errors import UsageError
 from restorekit.physics.base import Identity, Masked
-from restorekit.physics.blur import CircularBlur, CroppedBlur
-from restorekit.physics.decimation import SCALES, BlurDecimation, bicubic_decimation
+from restorekit.physics.blur import SCALES, BlurDecimation, CircularBlur, CroppedBlur, bicubic_decimation
 from restorekit.physics.mosaic import bayer_mask, mosaic
 from restorekit.types import BayerPattern
 

@@ -12,8 +12,7 @@ from restorekit.errors import UnsupportedImageError, UsageError
 from restorekit.image import Camera, Metadata, Picture, encode_picture, read_picture
 from restorekit.image.picture import turn
 from restorekit.numerics.metrics import psnr
-from restorekit.physics.camera import decode_srgb
-from restorekit.physics.mosaic import mosaic
+from restorekit.physics.mosaic import decode_srgb, mosaic
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
 from restorekit.tasks.demosaic import (

@@ -10,7 +10,7 @@ from skimage.transform import rescale
 
 from restorekit.errors import UsageError
 from restorekit.numerics.metrics import psnr
-from restorekit.physics.decimation import bicubic_error, enlarge_bicubic, shrink_bicubic
+from restorekit.physics.blur import bicubic_error, enlarge_bicubic, shrink_bicubic
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
 from restorekit.tasks.superres import Enlarging, SuperresBenchmark, SuperresBenchmarkOptions

@@ -9,7 +9,7 @@ import torch
 from restorekit.errors import TrainingError
 from restorekit.image import recompress
 from restorekit.models.kspace import UNMEASURED_ERROR
-from restorekit.physics.decimation import bicubic_error
+from restorekit.physics.blur import bicubic_error
 from restorekit.physics.jpeg import error_level, standard_table
 from restorekit.settings import read_settings
 from restorekit.tasks.cs_mri import KspaceSection
