@@ -1,7 +1,5 @@
 """Kinds of files that a batch reads and writes: pictures, and slices of MRI scans."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress

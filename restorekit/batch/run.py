@@ -1,7 +1,5 @@
 """A batch: the plan of its inputs and outputs, settled before any work, and the loop that works through it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress

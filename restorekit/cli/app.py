@@ -1,7 +1,5 @@
 """The application: every command under its name."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`restorekit models`: which there are, what is known about them, where their files are, are they whole."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Options of commands: groups are dataclasses, which `make_command` spreads over the command line."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass

@@ -1,7 +1,5 @@
 """MRI reconstruction: from a part of k-space to an image, by total variation, a network, or a denoiser as the prior."""
 
-from __future__ import annotations
-
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable

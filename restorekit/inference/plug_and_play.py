@@ -1,7 +1,5 @@
 """Linear inverse problems solved by splitting: with a denoiser as the prior, or with a model trained for the task."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """From pixels to restored pixels: device, tile size and quality, and the network run over the tiles."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A large image solved window by window, each with more around it than is kept, and faded into its neighbours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial

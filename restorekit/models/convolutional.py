@@ -4,8 +4,6 @@ There are no biases: features of an image t times as strong are t times as stron
 noise strength carries over to others.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Arrays and tensors in memory, restored by any task."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
