@@ -47,7 +47,7 @@ class ModelNotFoundError(RestorekitError):
 
 
 class ModelMismatchError(RestorekitError):
-    """A model for another task, channel count or noise level than the input asks for."""
+    """A model for another task, channel count or sigma than the input asks for."""
 
 
 class DeviceError(UsageError):

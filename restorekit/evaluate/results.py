@@ -192,6 +192,6 @@ def _card_figure(entry: Mapping[str, Any], dataset: str, axis: str, name: str) -
     match = re.fullmatch(rf"{re.escape(name)} \((\w+)\)", entry["method"])
     if match is None:
         return None
-    level = entry.get("level", entry[axis])  # restorekit 0.1 wrote the axis alone
-    conditioning = float(level) if isinstance(level, (int, float)) else 0.0
+    on_card = entry.get("level", entry[axis])  # restorekit 0.1 wrote the axis alone
+    conditioning = float(on_card) if isinstance(on_card, (int, float)) else 0.0
     return CardFigure(dataset, conditioning, match[1], round(entry["psnr"], 4), round(entry["ssim"], 4))

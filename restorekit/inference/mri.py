@@ -44,7 +44,7 @@ class MriMethod(ABC):
             raise UsageError(f"{self.iterations} iterations make no image; use 1 or more")
 
     def check_noise(self, noise: float) -> None:  # noqa: B027 - most methods take any noise
-        """Raise UsageError for a noise level, in [0, 1], that the method was not made for."""
+        """Raise UsageError for a sigma in [0, 1] that the method was not made for."""
 
     def __call__(
         self, physics: SampledFourier, y: Tensor, noise: float, watch: Watch | None = None
@@ -103,7 +103,7 @@ class DenoiserMethod(MriMethod):
         high = self.loaded.card.conditioning_range[1]
         if not 0 <= round(255 * noise, 6) <= high:
             raise UsageError(
-                f"noise {255 * noise:g} is not a level that {self.loaded.card.name} was made for; "
+                f"noise {255 * noise:g} is more than {self.loaded.card.name} was made for; "
                 f"use a number from 0 to {high:g} (on the scale 0..255)"
             )
 

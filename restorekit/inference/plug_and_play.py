@@ -114,8 +114,8 @@ class TiledDenoiser:
     def __call__(self, images: Tensor, sigma: Tensor) -> Tensor:
         """Return estimates of images [B, C, H, W] with the noise level of each, [B]."""
         self._network.to(images.device)
-        levels = sigma.clamp(*self._range).tolist()
-        return torch.cat([self._denoised(image[None], level) for image, level in zip(images, levels, strict=True)])
+        sigmas = sigma.clamp(*self._range).tolist()
+        return torch.cat([self._denoised(image[None], sigma) for image, sigma in zip(images, sigmas, strict=True)])
 
     def _denoised(self, image: Tensor, sigma: float) -> Tensor:
         network, (height, width) = self._network, image.shape[-2:]

@@ -78,12 +78,12 @@ def inference() -> Iterator[None]:
 
 
 def restore_array(
-    pixels: Image, level: float, network: PatchNetwork, settings: RunSettings, mask: NDArray[Any] | None = None
+    pixels: Image, conditioning: float, network: PatchNetwork, settings: RunSettings, mask: NDArray[Any] | None = None
 ) -> tuple[Image, RunReport]:
     """Restore one image: [H, W] for a grey model or [H, W, 3] for a colour one, any size, clamped to [0, 1].
 
-    Noise may lead the given values outside [0, 1]. level: how strong the degradation is, in [0, 1], as the network
-    takes it: of noise, the standard deviation. mask: 1 where a value was observed and 0 where there is none, of the
+    Noise may lead the given values outside [0, 1]. conditioning: how strong the degradation is, in [0, 1], as the
+    network takes it: of noise, sigma. mask: 1 where a value was observed and 0 where there is none, of the
     image's shape, or [H, W] for all channels; None if all were observed. Raises UsageError: a mask of another shape;
     ModelMismatchError: the network is for another number of channels; MemoryExhaustedError: the image itself, or the
     smallest tile, does not fit into memory.
@@ -101,7 +101,7 @@ def restore_array(
 
     def restore() -> tuple[Image, int]:
         observed = None if mask is None else as_batch(mask.astype(np.float32), device).expand(-1, channels, -1, -1)
-        estimate, tiles = restore_batch(as_batch(pixels, device), level, network.to(device), settings, observed)
+        estimate, tiles = restore_batch(as_batch(pixels, device), conditioning, network.to(device), settings, observed)
         return as_pixels(estimate, pixels.ndim), tiles
 
     restored, tiles = within_memory(restore)
@@ -110,7 +110,7 @@ def restore_array(
 
 @inference()
 def restore_batch(
-    images: Tensor, level: float, network: PatchNetwork, settings: RunSettings, mask: Tensor | None = None
+    images: Tensor, conditioning: float, network: PatchNetwork, settings: RunSettings, mask: Tensor | None = None
 ) -> tuple[Tensor, int]:
     """Restore images [B, C, H, W] of any size: the estimate, clamped to [0, 1], and the number of tiles.
 
@@ -124,7 +124,7 @@ def restore_batch(
     tile_size = settings.tile or _automatic_tile(network, images, stride)
     if tile_size < LEAST_TILE:
         raise UsageError(f"tiles of {tile_size} pixels are too small; use auto or at least {LEAST_TILE}")
-    levels = torch.full((images.shape[0],), level, device=images.device)
+    conditionings = torch.full((images.shape[0],), conditioning, device=images.device)
 
     def windows(view: View) -> list[tuple[Window, Window]]:
         return list(product(network.windows(height, view.down), network.windows(width, view.right)))
@@ -132,7 +132,7 @@ def restore_batch(
     def restore(down: Window, across: Window, turn: int) -> Tensor:
         seen = dihedral(padded[..., down.seen, across.seen], turn)
         part = None if known is None else dihedral(known[..., down.seen, across.seen], turn)
-        sums, covered = network(seen, levels, stride, tile_size, mask=part)
+        sums, covered = network(seen, conditionings, stride, tile_size, mask=part)
         return dihedral_inverse(sums.div_(covered), turn)
 
     def restore_whole(view: View) -> Tensor:

@@ -19,7 +19,8 @@ from restorekit.numerics.level_interpolation import LevelInterpolation
 from restorekit.numerics.patches import aggregate_patches, extract_patches, regular_length
 from restorekit.physics.base import Measurement
 from restorekit.physics.kspace import SampledFourier
-from restorekit.priors.codes import Thresholds, soft_threshold
+from restorekit.priors.base import Thresholds
+from restorekit.priors.sparse import soft_threshold
 from restorekit.priors.total_variation import NEIGHBOURS, SplitVariation
 from restorekit.settings import Settings
 from restorekit.solvers.proximal_gradient import Operators, gradient_step

@@ -18,7 +18,7 @@ from restorekit.numerics import patches as grids
 from restorekit.numerics.level_interpolation import LevelInterpolation
 from restorekit.numerics.patches import GridBlock, extract_patches
 from restorekit.priors import PRIORS
-from restorekit.priors.codes import Neighbourhood, Thresholds
+from restorekit.priors.base import Neighbourhood, Thresholds
 from restorekit.priors.neighbours import Grid, Neighbours, Similarities
 from restorekit.settings import Settings
 from restorekit.solvers.proximal_gradient import Operators, gradient_step

@@ -52,7 +52,7 @@ def scale_of(quality: float) -> float:
     return 5000 / quality if quality < 50 else 200 - 2 * quality
 
 
-def error_level(quality: float, *, chroma: bool = False) -> float:
+def rms_error(quality: float, *, chroma: bool = False) -> float:
     """Return about the RMS error of luma in a JPEG, in [0, 1]: 5.9 (s / 100)^0.49 / 255, s = scale_of(q).
 
     It is the conditioning of deblocking networks. For Cb and Cr, `chroma`, it is 0.8 times as much, which restores

@@ -1,9 +1,8 @@
 """What clean images look like. Priors on the codes of patches have a name in `PRIORS`: a new one needs a line there."""
 
-from restorekit.priors import codes
+from restorekit.priors.base import CodePrior
+from restorekit.priors.centralised import CentralisedPrior
+from restorekit.priors.group import GroupPrior
+from restorekit.priors.sparse import SparsePrior
 
-PRIORS: dict[str, type[codes.CodePrior]] = {
-    "sparse": codes.SparsePrior,
-    "group": codes.GroupPrior,
-    "centralised": codes.CentralisedPrior,
-}
+PRIORS: dict[str, type[CodePrior]] = {"sparse": SparsePrior, "group": GroupPrior, "centralised": CentralisedPrior}

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restorekit.numerics.level_interpolation import LevelInterpolation
-from restorekit.priors.codes import Neighbourhood
+from restorekit.priors.base import Neighbourhood
 
 BLOCK, MARGIN = 16, 12
 """Neighbours are searched for together for blocks of 16 x 16 patches, among the patches up to 12 pixels around the

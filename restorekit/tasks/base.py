@@ -155,8 +155,8 @@ class Task(ABC, Generic[O]):
         if model is not None or not self.models.takes_denoisers:
             return trained
         noise, conditioning = (None, None) if options is None else self.known(options)
-        level, cards = round(255 * (noise or 0), 6), trained.cards(conditioning)
-        if iterations is None and all(level <= self.greatest_noise(card) for card in cards):
+        sigma, cards = round(255 * (noise or 0), 6), trained.cards(conditioning)
+        if iterations is None and all(sigma <= self.greatest_noise(card) for card in cards):
             return trained
         return ModelSelection(PRIOR_TASK, get_task(PRIOR_TASK).models, offline=offline)
 
@@ -165,7 +165,7 @@ class Task(ABC, Generic[O]):
         return None, None
 
     def greatest_noise(self, card: ModelCard) -> float:
-        """Return the noise level on 0..255 up to which a model was made for the task."""
+        """Return the sigma on 0..255 up to which a model was made for the task."""
         return card.conditioning_range[1]
 
     def files(self, options: O, inputs: Sequence[str], *, max_pixels: int | None, strip_metadata: bool) -> FileKind:
@@ -399,7 +399,7 @@ def picture_files(of: Task[Any] | Degradation[Any], max_pixels: int | None, stri
 
 
 def parse_sigma(value: object, name: str, *, zero: bool = False, auto: bool = False) -> float | None:
-    """Return a noise level on the scale 0..255, a number or its text, as one in [0, 1], or None for `auto`.
+    """Return a sigma on the scale 0..255, a number or its text, as one in [0, 1], or None for `auto`.
 
     name: of the option. zero: whether it may be 0. auto: whether it may be left to an estimate. Raises UsageError.
     """
@@ -416,7 +416,7 @@ def parse_sigma(value: object, name: str, *, zero: bool = False, auto: bool = Fa
 
 
 def parse_simulated_sigma(value: object, name: str, *, zero: bool = False) -> float:
-    """Return the level of noise to be made, at most 255 on the scale 0..255, as one in [0, 1]."""
+    """Return the sigma of noise to be made, at most 255 on the scale 0..255, as one in [0, 1]."""
     with suppress(UsageError):
         sigma = parse_sigma(value, name, zero=zero)
         if sigma is not None and sigma <= 1:
@@ -475,20 +475,20 @@ def with_noise(picture: Picture, clean: Image, sigma: float, seed: int) -> tuple
 
 
 def check_noise(noise: float | None, cards: Sequence[ModelCard], greatest: Callable[[ModelCard], float]) -> None:
-    """Raise UsageError for a noise level, in [0, 1], above what one of the models was made for, on 0..255."""
+    """Raise UsageError for a sigma in [0, 1] above the greatest, on 0..255, that one of the models was made for."""
     from restorekit.zoo.selection import PRIOR_TASK
 
     for card in cards:
         if noise is not None and not 0 <= round(255 * noise, 6) <= greatest(card):
             raise UsageError(
-                f"noise {255 * noise:g} is not a level that {card.name} was made for; "
+                f"noise {255 * noise:g} is more than {card.name} was made for; "
                 f"use a number from 0 to {greatest(card):g} (on the scale 0..255), or auto"
                 + ("" if card.task == PRIOR_TASK else ", or name a denoiser with --model")
             )
 
 
 def noise_of(observed: Image, noise: float | None, greatest: float) -> tuple[float, tuple[str, ...]]:
-    """Return the noise level that was named, or that of an image, at most `greatest` of 255; and a remark."""
+    """Return the sigma that was named, or that of an image, at most `greatest` of 255; and a remark."""
     if noise is not None:
         return noise, ()
     from restorekit.physics.noise import estimate_sigma

@@ -14,7 +14,7 @@ _CHROMA_ERROR = 0.44
 """The share of the conditioning of chroma that is left of its error when it is restored; 0.3 and 0.6 do as well."""
 _JPEG_BLOCK = 8
 _TV_RATIO = 0.35
-"""The weight of total variation over the error level: best on twelve photographs of BSDS500's training set."""
+"""The weight of total variation over the RMS error: best on twelve photographs of BSDS500's training set."""
 _FACTOR = Option("Quality factor of libjpeg; 10 is very bad.", "1..100", low=1, high=100)
 _FACTORS = replace(_FACTOR, help="Quality factor of the compression; repeatable.")
 _FACTOR_OR_TABLES = replace(
@@ -63,7 +63,7 @@ def _recompressed(image: Image, quality: int | None) -> Image:
 
 @dataclass(frozen=True)
 class JpegSection(base.TrainingSection):
-    """JPEG compression of luma with quality factors 1..100, drawn so that log(error_level) is uniform between two.
+    """JPEG compression of luma with quality factors 1..100, drawn so that log(rms_error) is uniform between two.
 
     A share `shifted` of the crops has its blocks begin anywhere, as in a picture that was cut after it was compressed.
     In a share `chroma` of the steps crops are of Cb or Cr instead, at the resolution they are stored in, with the
@@ -108,8 +108,8 @@ class JpegSection(base.TrainingSection):
         return _compressed(clean, [round(value)] * len(clean), [(0, 0)] * len(clean))
 
     def _odds(self) -> Tensor:
-        """Return for each quality the stretch of log(error_level) that is nearest to it."""
-        errors = torch.tensor([jpeg.error_level(quality) for quality in range(self.low, self.high + 1)]).log()
+        """Return for each quality the stretch of log(rms_error) that is nearest to it."""
+        errors = torch.tensor([jpeg.rms_error(quality) for quality in range(self.low, self.high + 1)]).log()
         return torch.gradient(errors)[0].abs()
 
 
@@ -121,7 +121,7 @@ def _compressed(
     for crop, quality, (down, right) in zip(pixels, qualities, offsets, strict=True):
         more = np.pad(crop, ((down, 0), (right, 0)), mode="reflect")
         worse.append(imaging.recompress(more, jpeg.standard_table(quality, chroma=chroma).tolist())[down:, right:])
-    error = torch.tensor([jpeg.error_level(quality, chroma=chroma) for quality in qualities])
+    error = torch.tensor([jpeg.rms_error(quality, chroma=chroma) for quality in qualities])
     y = torch.from_numpy(np.stack(worse))[:, None].float() / 255
     return physics_base.Measurement(y, y, error, error)
 
@@ -144,7 +144,7 @@ class DeblockBenchmark(base.Benchmark[int]):
     untouched = "jpeg"
     baselines = {
         "jpeg": Baseline(lambda _, compressed, __: compressed, note="jpeg is the untouched input"),
-        "tv": Baseline(lambda _, compressed, quality: chambolle(compressed, _TV_RATIO * jpeg.error_level(quality))),
+        "tv": Baseline(lambda _, compressed, quality: chambolle(compressed, _TV_RATIO * jpeg.rms_error(quality))),
     }
     protocol = (
         "Luma (ITU-R BT.601 over the full range, rounded to 8 bits; of grey images the image itself) is compressed as "
@@ -174,7 +174,7 @@ class DeblockBenchmark(base.Benchmark[int]):
         if not model.card.covers(condition):
             low, high = model.card.conditioning_range
             raise UsageError(f"{model.card.name} was not made for quality factor {condition}; use {low:g} to {high:g}")
-        return runner.restore_array(observed, jpeg.error_level(condition), model.patch_network, run.settings)[0]
+        return runner.restore_array(observed, jpeg.rms_error(condition), model.patch_network, run.settings)[0]
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def _deblocked(picture: imaging.Picture, named: int | None, model: zoo.LoadedMod
     coding = picture.metadata.jpeg
     quality, chroma_quality = _qualities_of(coding, named)
     taken, share, notes = _within_range(quality, model)
-    error = jpeg.error_level(taken)
+    error = jpeg.rms_error(taken)
     planes = [picture.to_float()] if picture.is_grey else list(np.moveaxis(jpeg.rgb_to_ycbcr(picture.to_float()), 2, 0))
     compressed = planes[0]
     planes[0], report = run_network(compressed, error, share)
@@ -237,7 +237,7 @@ def _deblocked(picture: imaging.Picture, named: int | None, model: zoo.LoadedMod
     # Where the subsampling is not known, colour at full resolution must not be lost.
     subsampling = (1, 1) if coding is None else coding.subsampling
     taken, share, _ = _within_range(chroma_quality, model)
-    chroma_error = jpeg.error_level(taken, chroma=True)
+    chroma_error = jpeg.rms_error(taken, chroma=True)
     # Which pixels share a sample depends on rows and columns as they lie in the file.
     orientation = picture.metadata.orientation
     guide = imaging.turn_back(planes[0], orientation)
@@ -271,14 +271,14 @@ def _within_range(quality: int, model: zoo.LoadedModel) -> tuple[float, float, t
     """Return the quality factor, clipped to the model's range, the share of the change to make, and a remark.
 
     A finer quality than the model was made for has less of an error than the network looks for. Of the change it finds,
-    (error_level(quality) / error_level(taken))^4 is made; with the square, photographs at 98 lost 0.1 dB.
+    (rms_error(quality) / rms_error(taken))^4 is made; with the square, photographs at 98 lost 0.1 dB.
     """
     low, high = model.card.conditioning_range
     taken = min(max(quality, low), high)
     found = f"quality {quality} taken as {taken:g}, the nearest that {model.card.name} was made for"
     if quality <= taken:
         return taken, 1.0, (found,) if quality < taken else ()
-    share = (jpeg.error_level(quality) / jpeg.error_level(taken)) ** 4
+    share = (jpeg.rms_error(quality) / jpeg.rms_error(taken)) ** 4
     return taken, share, (f"{found}, and {100 * share:.0f} % of the change made",)
 
 

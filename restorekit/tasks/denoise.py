@@ -76,7 +76,7 @@ class NoiseSection(base.TrainingSection):
 
 
 def random_sigmas(low: float, high: float, power: float, count: int, generator: torch.Generator) -> Tensor:
-    """Return noise levels (low + (high - low) u^power) / 255 with u uniform in [0, 1], [count]."""
+    """Return sigmas (low + (high - low) u^power) / 255 with u uniform in [0, 1], [count]."""
     return (low + (high - low) * torch.rand(count, generator=generator) ** power) / 255
 
 
@@ -115,7 +115,7 @@ def _bm3d(_: object, noisy: Image, sigma: float) -> Any:
 class DenoiseBenchmarkOptions:
     """Options of `restorekit eval denoise`."""
 
-    sigma: Annotated[list[str], Option("Noise level on the scale 0..255; repeatable.", "NUMBER")]
+    sigma: Annotated[list[str], Option("Standard deviation of the noise on the scale 0..255; repeatable.", "NUMBER")]
     blind: Annotated[bool, _BLIND] = False
 
 
@@ -223,14 +223,14 @@ class Denoise(base.Task[DenoiseOptions]):
 
 
 def _check_sigma(sigma: float, models: zoo.ModelSelection) -> None:
-    """Raise UsageError, naming the range, for a noise level in [0, 1] that one of the models was not made for."""
-    level = round(255 * sigma, 6)
-    for card in models.cards(level):
-        if not (level > 0 and card.covers(level)):
+    """Raise UsageError, naming the range, for a sigma in [0, 1] that one of the models was not made for."""
+    of_255 = round(255 * sigma, 6)
+    for card in models.cards(of_255):
+        if not (of_255 > 0 and card.covers(of_255)):
             low, high = card.conditioning_range
             least = f"from {low:g}" if low > 0 else "above 0"
             raise UsageError(
-                f"sigma {level:g} is not a noise level that {card.name} was made for; "
+                f"sigma {of_255:g} is not a noise level that {card.name} was made for; "
                 f"use a number {least} up to {high:g} (on the scale 0..255), or auto"
             )
 

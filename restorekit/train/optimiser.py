@@ -75,9 +75,9 @@ def validation_psnr(
     """Return the mean PSNR in dB over the middle crops of `images`, for each entry of the section's `validation`."""
     crops = [centre_crop(image, recipe.data.validation_crop) for image in images]
 
-    def psnr_of(index: int, level: float) -> float:
+    def psnr_of(index: int, conditioning: float) -> float:
         clean = crops[index]
-        measurement = recipe.degradation.at(clean, level, torch.Generator().manual_seed(index))
+        measurement = recipe.degradation.at(clean, conditioning, torch.Generator().manual_seed(index))
         restored = network.reconstruct(measurement.to(device), STRIDE, TILE_SIZE)
         restored = restored.clamp(-1 if clean.shape[1] == COMPLEX else 0, 1).cpu()
         # A picture smaller than the crop may have been cut to a multiple of the scale.
@@ -86,8 +86,10 @@ def validation_psnr(
 
     # What was compiled for the crops of training would be compiled anew for these.
     with torch.compiler.set_stance("force_eager"):
-        levels = recipe.degradation.validation
-        return {f"{level:g}": fmean(psnr_of(index, level) for index in range(len(crops))) for level in levels}
+        return {
+            f"{each:g}": fmean(psnr_of(index, each) for index in range(len(crops)))
+            for each in recipe.degradation.validation
+        }
 
 
 ITERATIONS = 5

@@ -9,6 +9,7 @@ and of every tensor as it is in the file (see `contents_sha256`), so that no fli
 import hashlib
 import json
 import stat
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,12 @@ class ModelCard(Settings):
         low, high = self.conditioning_range
         if not 0 <= low <= high:
             raise ValueError(f"level_range: {low:g} to {high:g} must be two numbers, 0 <= least <= greatest")
+
+    @property
+    def level_range(self) -> tuple[float, float]:
+        """The name of `conditioning_range` in earlier versions."""
+        warnings.warn("level_range is called conditioning_range", DeprecationWarning, stacklevel=2)
+        return self.conditioning_range
 
     def covers(self, conditioning: float) -> bool:
         """Return whether the model was trained for a conditioning, up to rounding errors of a change of units."""

@@ -6,7 +6,7 @@ import torch
 from restorekit.errors import WeightsError
 from restorekit.models import build, settings_json
 from restorekit.numerics.patches import grid_blocks
-from restorekit.priors.codes import GroupPrior
+from restorekit.priors.group import GroupPrior
 from tests.tiny import tiny_network
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 from restorekit.errors import UsageError
-from restorekit.physics.jpeg import error_level, quality_of, rgb_to_ycbcr, scale_of, standard_table, ycbcr_to_rgb
+from restorekit.physics.jpeg import quality_of, rgb_to_ycbcr, rms_error, scale_of, standard_table, ycbcr_to_rgb
 
 
 def compressed(pixels, **options):
@@ -41,18 +41,18 @@ def test_other_tables_are_refused(table):
 
 @pytest.mark.parametrize("quality", [0, 0.5, 101, -3, float("nan")])
 def test_other_quality_factors_are_refused(quality):
-    for function in (scale_of, error_level, standard_table):
+    for function in (scale_of, rms_error, standard_table):
         with pytest.raises(UsageError, match="from 1 to 100"):
             function(quality)
 
 
-def test_the_error_level_is_near_the_error_of_a_photograph():
+def test_the_rms_error_is_near_the_error_of_a_photograph():
     image = data.camera()
     for quality in (10, 20, 40, 80):
         error = np.asarray(compressed(image, quality=quality), float) - image
-        assert error_level(quality) * 255 == pytest.approx(np.sqrt(np.mean(error**2)), rel=0.4)
-        assert error_level(quality, chroma=True) < error_level(quality)
-    levels = [error_level(quality) for quality in range(1, 101)]
+        assert rms_error(quality) * 255 == pytest.approx(np.sqrt(np.mean(error**2)), rel=0.4)
+        assert rms_error(quality, chroma=True) < rms_error(quality)
+    levels = [rms_error(quality) for quality in range(1, 101)]
     assert sorted(levels, reverse=True) == levels
     assert levels[-1] > 0
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from restorekit.priors.codes import centralised_threshold, group_threshold, soft_threshold
+from restorekit.priors.centralised import centralised_threshold
+from restorekit.priors.group import group_threshold
 from restorekit.priors.neighbours import (
     SMALL,
     Grid,
@@ -10,6 +11,7 @@ from restorekit.priors.neighbours import (
     find_neighbours,
     squared_distances,
 )
+from restorekit.priors.sparse import soft_threshold
 
 
 @pytest.mark.parametrize("centre", [-0.8, 0.0, 0.6])

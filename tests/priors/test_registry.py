@@ -10,7 +10,7 @@ from restorekit import zoo
 from restorekit.errors import WeightsError
 from restorekit.models import SparseCoding, build, settings_json
 from restorekit.priors import PRIORS
-from restorekit.priors.codes import CodePrior, Neighbourhood
+from restorekit.priors.base import CodePrior, Neighbourhood
 from tests.cards import bare_card
 from tests.tiny import tiny_network
 

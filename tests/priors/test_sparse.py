@@ -1,6 +1,7 @@
 import torch
 
-from restorekit.priors.codes import Thresholds, soft_threshold
+from restorekit.priors.base import Thresholds
+from restorekit.priors.sparse import soft_threshold
 
 
 def test_soft_threshold_is_the_prox_of_the_absolute_value() -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from restorekit.priors.codes import soft_threshold
+from restorekit.priors.sparse import soft_threshold
 from restorekit.solvers.proximal_gradient import Operators, gradient_step
 
 

@@ -11,7 +11,7 @@ from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture, read_picture
 from restorekit.image.picture import turn
 from restorekit.numerics.metrics import psnr
-from restorekit.physics.jpeg import enlarge_guided, error_level, rgb_to_ycbcr, shrink, stored_samples, ycbcr_to_rgb
+from restorekit.physics.jpeg import enlarge_guided, rgb_to_ycbcr, rms_error, shrink, stored_samples, ycbcr_to_rgb
 from restorekit.tasks import get_task
 from restorekit.tasks.base import Run
 from restorekit.tasks.deblock import DeblockBenchmark, DeblockBenchmarkOptions, DeblockOptions
@@ -87,7 +87,7 @@ def test_a_turned_photograph_is_restored_as_one_that_lies_as_its_file_has_it(pla
 def test_chroma_is_restored_at_the_resolution_it_was_stored_in(planes, subsampling, shape):
     restored = operation()(jpeg(discs(), quality=20, subsampling=subsampling))
     (luma, luma_error), *chroma = planes
-    assert (luma, luma_error) == ((65, 67), error_level(20))
+    assert (luma, luma_error) == ((65, 67), rms_error(20))
     assert [plane for plane, _ in chroma] == [shape, shape]
     assert all(0 < error < luma_error for _, error in chroma)
     assert restored.parameters == (("quality_factor", 20),)
@@ -106,13 +106,13 @@ def test_colour_returns_to_the_edges_of_luma(planes):
 
 def test_grey_is_one_plane_and_stays_grey(planes):
     restored = operation()(jpeg(discs()[..., 0], quality=40))
-    assert planes == [((65, 67), error_level(40))]
+    assert planes == [((65, 67), rms_error(40))]
     assert restored.picture.is_grey
 
 
 def test_a_quality_that_is_named_comes_before_the_tables(planes):
     operation(10)(jpeg(discs(), quality=90, subsampling="4:2:0"))
-    assert planes[0] == ((65, 67), error_level(10))
+    assert planes[0] == ((65, 67), rms_error(10))
     assert planes[1][0] == (33, 34)
 
 
@@ -132,7 +132,7 @@ def test_a_picture_that_tells_no_quality_is_refused(planes):
 @pytest.mark.parametrize(("quality", "taken", "share"), [(1, 5, ""), (99, 95, ", and 4 % of the change made")])
 def test_a_quality_beyond_the_model_is_taken_as_its_nearest(planes, quality, taken, share):
     restored = operation()(jpeg(discs()[..., 0], quality=quality))
-    assert planes[0][1] == error_level(taken)
+    assert planes[0][1] == rms_error(taken)
     assert restored.parameters == (("quality_factor", quality),)
     assert restored.notes == (f"quality {quality} taken as {taken}, the nearest that tiny was made for{share}",)
 

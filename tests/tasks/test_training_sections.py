@@ -10,7 +10,7 @@ from restorekit.errors import TrainingError
 from restorekit.image import recompress
 from restorekit.models.kspace import UNMEASURED_ERROR
 from restorekit.physics.blur import bicubic_error
-from restorekit.physics.jpeg import error_level, standard_table
+from restorekit.physics.jpeg import rms_error, standard_table
 from restorekit.settings import read_settings
 from restorekit.tasks.cs_mri import KspaceSection
 from restorekit.tasks.deblock import JpegSection
@@ -63,14 +63,14 @@ def test_jpeg_crops_are_those_of_their_quality() -> None:
     measured = JpegSection(low=5, high=95, balance=1.2, validation=(10,)).at(clean, 10, seeded())
     expected = recompress((clean[0, 0] * 255).round().byte().numpy(), 10)
     assert np.array_equal((measured.x0[0, 0] * 255).round().byte().numpy(), expected)
-    assert torch.allclose(measured.conditioning, torch.full((4,), error_level(10)))
+    assert torch.allclose(measured.conditioning, torch.full((4,), rms_error(10)))
 
 
 def test_chroma_has_its_own_tables_and_conditioning() -> None:
     clean = waves()
     section = JpegSection(low=10, high=11, balance=1.2, validation=(10,))
     measured = section.draw(clean, seeded(), chroma=True)
-    errors = [error_level(quality, chroma=True) for quality in (10, 11)]
+    errors = [rms_error(quality, chroma=True) for quality in (10, 11)]
     for crop, worse, error in zip(clean[:, 0], measured.x0[:, 0], measured.conditioning.tolist(), strict=True):
         table = standard_table(10 + int(np.argmin(np.abs(np.subtract(errors, error)))), chroma=True).tolist()
         expected = recompress((crop * 255).round().byte().numpy(), table)
@@ -94,8 +94,8 @@ def test_a_share_of_jpeg_crops_was_cut_after_compression() -> None:
 def test_all_jpeg_qualities_are_drawn_coarse_ones_more_often() -> None:
     section = JpegSection(low=5, high=95, balance=1.2, validation=(10,))
     errors = section.draw(torch.zeros(3000, 1, 8, 8), seeded()).conditioning
-    assert errors.min() == torch.tensor(error_level(95))
-    assert errors.max() == torch.tensor(error_level(5))
+    assert errors.min() == torch.tensor(rms_error(95))
+    assert errors.max() == torch.tensor(rms_error(5))
     shares = torch.histc(errors.log(), 4) / 3000
     assert float(shares.min()) > 0.15
 

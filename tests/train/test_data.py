@@ -14,7 +14,7 @@ from restorekit import train
 from restorekit.errors import DatasetError, TrainingError
 from restorekit.image import Metadata, Picture, read_picture, write_picture
 from restorekit.models import Measurement, build
-from restorekit.physics.jpeg import error_level, rgb_to_ycbcr
+from restorekit.physics.jpeg import rgb_to_ycbcr, rms_error
 from restorekit.train import data
 from restorekit.train.data import Batches, Split, draw_batch, load_split, random_crops, step_generator
 
@@ -132,7 +132,7 @@ def test_a_share_of_the_steps_sees_chroma_with_the_error_of_chroma(recipe_file: 
         clean, measurement = draw_batch(sources, recipe, generator)
         chroma = bool((clean > 0.5).all())
         assert chroma or bool((clean < 0.5).all())
-        errors = torch.tensor([error_level(quality, chroma=chroma) for quality in (20, 21)])
+        errors = torch.tensor([rms_error(quality, chroma=chroma) for quality in (20, 21)])
         assert bool(torch.isin(measurement.conditioning, errors).all())
         seen.append(chroma)
     assert 0.2 < sum(seen) / len(seen) < 0.3
