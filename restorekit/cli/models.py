@@ -1,5 +1,7 @@
 """`restorekit models`: which there are, what is known about them, where their files are, are they whole."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """`restorekit TASK` and `restorekit degrade NAME`: the commands of every task, and the way they go about files."""
 
+from __future__ import annotations
+
 import io
 import sys
 from collections.abc import Callable
