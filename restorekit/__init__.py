@@ -5,6 +5,7 @@
 """
 
 from importlib import import_module
+from inspect import isfunction
 from typing import TYPE_CHECKING
 
 from restorekit._version import __version__
@@ -31,8 +32,9 @@ def __getattr__(name: str) -> object:
     if place is None:
         raise AttributeError(f"module 'restorekit' has no attribute {name!r}")
     module = import_module(place.partition(":")[0])
-    if hasattr(module, name):
-        return getattr(module, name)
+    own = vars(module).get(name)
+    if isfunction(own) and own.__module__ == module.__name__:
+        return own
     return import_module("restorekit.tasks.arrays").function_of(get_task(name.replace("_", "-")))
 
 

@@ -1,9 +1,7 @@
-"""The Python interface: load a model, restore an array. A task may have its own function in its file."""
+"""Loading a model by its name, its path, or from the hub."""
 
-from restorekit.tasks.arrays import Array, restore
+import restorekit
 from restorekit.zoo import LoadedModel, find, load_model
-
-__all__ = ["Array", "load", "restore"]
 
 
 def load(path_or_name: str, *, offline: bool = False) -> LoadedModel:
@@ -12,3 +10,8 @@ def load(path_or_name: str, *, offline: bool = False) -> LoadedModel:
     Raises ModelNotFoundError if there is no such model, WeightsError if the file is damaged or foreign.
     """
     return load_model(find(path_or_name, offline=offline))
+
+
+def __getattr__(name: str) -> object:
+    # Earlier versions had the functions of tasks here.
+    return getattr(restorekit, name)

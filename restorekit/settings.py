@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 class Settings:
     """Base of dataclasses that are read from files: no unknown keys, and no type taken for another."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 def read_settings(kind: type[_T], values: Mapping[str, Any], where: str, error: type[RestorekitError]) -> _T:

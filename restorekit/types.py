@@ -126,7 +126,7 @@ class RunSettings:
         if tile in (None, "auto"):
             return cls(Quality(quality), device)
         text = str(tile)
-        if not text.isdecimal() or int(text) < LEAST_TILE:
+        if not text.isdecimal() or len(text) > 9 or int(text) < LEAST_TILE:
             raise UsageError(f"--tile {tile}: use auto or a number of pixels from {LEAST_TILE} on, as in --tile 256")
         return cls(Quality(quality), device, int(text))
 

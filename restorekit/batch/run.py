@@ -242,7 +242,7 @@ class _Search:
         for job in self.jobs:
             for path in _fallbacks(job):
                 targets.setdefault(path_key(path), job)
-        outputs = [job for job in self.jobs if path_key(job.source) in targets]
+        outputs = dict.fromkeys(job for job in self.jobs if path_key(job.source) in targets)
         self.jobs = [job for job in self.jobs if job not in outputs]
         for job in outputs:
             origin = targets[path_key(job.source)]
@@ -260,7 +260,7 @@ class _Search:
             self.jobs.append(Job(picture, target / relative.parent / self.kind.output_name(relative)))
 
     def _pictures_in(self, folder: Path, target: Path) -> Iterable[Path]:
-        """Regular files with a picture's suffix, in order of name; hidden ones, which may be half written, are not."""
+        """Yield regular files with a picture's suffix, by name; leave out hidden ones, which may be half written."""
         target_id = _identity(target)
         for parent, folders, files in os.walk(folder, onerror=self._refuse_folder):
             kept = []
@@ -305,7 +305,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _check_outputs(jobs: Sequence[Job], existing: Existing) -> None:
-    """No two jobs may share an output, and no output be an input, but its own where that is to be replaced."""
+    """Raise UsageError if two jobs share an output, or an output is an input; with REPLACE it may be its own input."""
     sources = {path_key(job.source) for job in jobs}
     writers: dict[str, Job] = {}
     for job in jobs:
@@ -336,8 +336,8 @@ def run_batch(
 ) -> Iterator[Outcome]:
     """Work through the jobs of a plan; yield one outcome each, in their order. Refusals of the plan are not repeated.
 
-    Without an operation nothing is read or written. A job that fails does not stop the others. Only an interrupt, and
-    BrokenPipeError from standard output, end it all.
+    Without an operation no input is read, and nothing is written. A job that fails does not stop the others. Only an
+    interrupt, and BrokenPipeError from standard output, end it all.
     """
     keys = {path_key(path) for job in plan.jobs for path in (job.source, job.target) if path is not None}
 

@@ -1,4 +1,4 @@
-"""`restorekit models`: which there are, what is known about them, where their files are, are they whole."""
+"""`restorekit models`: list, explain, find, fetch and check models, and record their figures."""
 
 from __future__ import annotations
 

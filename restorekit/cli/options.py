@@ -45,6 +45,10 @@ def make_command(function: Callable[..., None], hints: Mapping[str, Any], text: 
             default = inspect.signature(function).parameters[name].default
             parameters.append(inspect.Parameter(name, KEYWORD, default=default, annotation=_for_typer(name, hint)))
 
+    names = [parameter.name for parameter in parameters]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise TypeError(f"{function.__name__}: two options are called {twice[0]}; rename the field of the task")
+
     def run(**values: Any) -> None:
         with reported(verbose=values["verbose"] and not values["quiet"]):
             if values["quiet"] and values["verbose"]:

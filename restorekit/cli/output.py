@@ -1,4 +1,4 @@
-"""What commands say: text on standard error, JSON on standard output, errors as one line and an exit code."""
+"""Messages of commands: text on standard error, JSON on standard output, errors as one line and an exit code."""
 
 from __future__ import annotations
 

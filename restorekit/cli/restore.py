@@ -164,7 +164,7 @@ class ExplainOptions:
         if self.at is None:
             return None
         parts = self.at.split(",")
-        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):
             raise UsageError(f"--at {self.at}: name a pixel by its column and row, as in --at 120,80")
         return int(parts[0]), int(parts[1])
 

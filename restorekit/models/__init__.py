@@ -45,6 +45,8 @@ def build(architecture: str, settings: Mapping[str, object]) -> Reconstructor:
         known = ", ".join(ARCHITECTURES)
         raise WeightsError(f"unknown architecture {architecture!r}; this version of restorekit knows: {known}")
     network, kind = ARCHITECTURES[architecture]
+    if twice := [name for name, now in RENAMED.items() if {name, now} <= settings.keys()]:
+        raise WeightsError(f"settings of the {architecture} model: {twice[0]} is another name of {RENAMED[twice[0]]}")
     named = {RENAMED.get(name, name): value for name, value in settings.items()}
     made: Reconstructor = network(read_settings(kind, named, f"settings of the {architecture} model", WeightsError))
     return made

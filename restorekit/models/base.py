@@ -1,4 +1,4 @@
-"""What every network of the zoo can do."""
+"""The base classes of networks, and the types of their settings."""
 
 from __future__ import annotations
 

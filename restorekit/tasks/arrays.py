@@ -1,7 +1,9 @@
 """Arrays and tensors in memory, restored by any task."""
 
+import math
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from numbers import Real
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from restorekit.batch.run import Operation
 from restorekit.errors import UsageError
 from restorekit.image import Metadata, Picture
 from restorekit.tasks.base import Run, Task, command_help
-from restorekit.types import RunSettings
+from restorekit.types import Option, RunSettings
 from restorekit.zoo import LoadedModel
 
 Array = TypeVar("Array", NDArray[Any], Tensor)
@@ -57,11 +59,25 @@ def function_of(task: Task[Any]) -> Callable[..., Any]:
         **named: Any,
     ) -> Array:
         options = task.Options(*values, **named)
+        _check_bounds(options)
+        if iterations is not None and not task.iterates:
+            raise UsageError(f"{task.name} does not iterate; leave out iterations")
         return restore(task, image, options, model, iterations=iterations, quality=quality, device=device, tile=tile)
 
     function.__name__ = function.__qualname__ = task.name.replace("-", "_")
     function.__doc__ = command_help(type(task))
     return function
+
+
+def _check_bounds(options: Any) -> None:
+    """Raise UsageError for a value that is no number, or out of the bounds, where its `Option` has some."""
+    for name, hint in get_type_hints(type(options), include_extras=True).items():
+        option, value = next((one for one in get_args(hint) if isinstance(one, Option)), None), getattr(options, name)
+        if option is None or value is None or (option.low is None and option.high is None):
+            continue
+        low, high = -math.inf if option.low is None else option.low, math.inf if option.high is None else option.high
+        if not isinstance(value, Real) or not low <= float(value) <= high:
+            raise UsageError(f"{name} {value!r}: use a number from {low:g} to {high:g}")
 
 
 def _restore_array(image: NDArray[Any], operation: Operation) -> NDArray[Any]:

@@ -1,8 +1,8 @@
 """The base of all tasks: how pictures went wrong, and everything that follows from it.
 
 A task is one file with a `Task`, its `Degradation`s (`restorekit degrade`), its `Benchmark` (`restorekit eval`), its
-`TrainingSection`s (recipes) and its function in Python. Modules of tasks are imported before it is known whether there
-is anything to do, so they import NumPy, torch and all that needs them within functions.
+`TrainingSection`s (recipes) and its function in Python. Tasks are imported before it is known whether there is anything
+to do, so they take NumPy, torch and all that needs them from `tasks.prelude`, which loads them at their first use.
 """
 
 from __future__ import annotations
@@ -237,8 +237,8 @@ Method = Callable[["Image", Any], "NDArray[Any]"]
 class Baseline:
     """A well-known method to compare with.
 
-    method: takes the benchmark, the observed image and its condition. package: that has to be importable, by the extra
-    `baselines`. note: a sentence for the help.
+    method: takes the benchmark, the observed image and its condition. package: the one of the extra `baselines` that it
+    needs. note: a sentence for the help.
     """
 
     method: Callable[[Any, Image, Any], Any]

@@ -96,7 +96,7 @@ def _tv(_: object, noisy: Image, sigma: float) -> Any:
 def _nlm(_: object, noisy: Image, sigma: float) -> Any:
     """Return fast non-local means, patches of 5x5 within 6 pixels.
 
-    h = 0.6 sigma was better on those photographs, from sigma 15 up, than the 0.8 sigma scikit-image starts from.
+    From sigma 15 up, h = 0.6 sigma was better on photographs of BSDS500's training set than scikit-image's 0.8 sigma.
     """
     from skimage.restoration import denoise_nl_means
 
@@ -105,7 +105,7 @@ def _nlm(_: object, noisy: Image, sigma: float) -> Any:
 
 
 def _bm3d(_: object, noisy: Image, sigma: float) -> Any:
-    """Return both stages, with the package's standard profile; colour images in its opponent colour space."""
+    """Return the estimate of both stages, by the standard profile; of colour images in the package's opponent space."""
     import bm3d
 
     return (bm3d.bm3d if noisy.ndim == 2 else bm3d.bm3d_rgb)(noisy, sigma)

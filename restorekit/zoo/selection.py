@@ -164,6 +164,8 @@ class ModelSelection:
     def _check(self, model: LoadedModel) -> None:
         """Raise ModelMismatchError for a model of another task or kind of image, UsageError for one without atoms."""
         card, usable = model.card, " and ".join(dict.fromkeys(self._general.values()))
+        if not usable:
+            raise ModelMismatchError(f"{self.task} takes no model; leave out --model")
         tasks = (self.task, PRIOR_TASK) if self.defaults.takes_denoisers else (self.task,)
         if card.task not in tasks:
             raise ModelMismatchError(f"{card.name} is a model to {card.task}, not to {self.task}; {usable} would fit")
@@ -272,9 +274,9 @@ def _shipped_file(name: str) -> Path:
     if name in (known := shipped_files()):
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = f"did you mean {close[0]}? Known are" if close else "known are"
     raise ModelNotFoundError(
-        f"no model is called {name[:80]!r}; {hint}Known are {', '.join(known) or 'none'}, "
+        f"no model is called {name[:80]!r}; {hint} {', '.join(known) or 'none'}, "
         f"the path of a {_SUFFIX} file, and {HUB_SYNTAX} on the Hugging Face hub"
     )
 
