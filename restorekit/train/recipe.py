@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt, Interval, MinLen
 
 from restorekit.errors import TrainingError, UsageError
 from restorekit.settings import Settings, read_settings
-from restorekit.tasks import training_sections
+from restorekit.tasks import TASKS, training_sections
 from restorekit.tasks.base import FULL_SCALE, TrainingSection
 
 RECIPES = resources.files("restorekit.train") / "recipes"
@@ -159,7 +159,10 @@ def _read(name_or_path: str, folder: Path) -> tuple[str, Path]:
         return (RECIPES / f"{name_or_path}.toml").read_text("utf-8"), Path()
     path = folder / name_or_path
     if name_or_path.endswith(".toml") and path.is_file():
-        return path.read_text("utf-8"), path.parent
+        try:
+            return path.read_text("utf-8"), path.parent
+        except (OSError, UnicodeDecodeError) as error:
+            raise TrainingError(f"recipe {name_or_path} cannot be read: {error}") from error
     raise UsageError(f"no recipe {name_or_path!r}: give the path of a TOML file or one of {', '.join(recipe_names())}")
 
 
@@ -199,6 +202,8 @@ def _recipe(table: dict[str, Any], where: str, sha256: str) -> Recipe:
     if "settings" in table:
         table["settings"] = _in_units(table["settings"])
     common = read_settings(CommonSettings, table, where, TrainingError)
+    if common.task not in TASKS:
+        raise TrainingError(f"{where}: task: {common.task!r} is not one of {', '.join(TASKS)}")
     return Recipe(**vars(common), degradation=degradation, sha256=sha256)
 
 

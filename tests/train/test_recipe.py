@@ -224,3 +224,14 @@ def test_the_grey_recipe_differs_from_that_for_colour_in_its_channels() -> None:
     colour, grey = load_recipe("denoise-color-unet"), load_recipe("denoise-gray-unet")
     assert dict(grey.settings) == {**colour.settings, "channels": 1}
     assert (grey.data, grey.degradation) == (colour.data, colour.degradation)
+
+
+def test_a_recipe_that_is_no_text_is_refused(recipe_file: Path) -> None:
+    recipe_file.write_bytes(b"\xff\xfe")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_recipe(str(recipe_file))
+
+
+def test_a_task_that_nobody_knows_is_refused_before_training(recipe_file: Path) -> None:
+    with pytest.raises(TrainingError, match="task: 'nix' is not one of denoise, "):
+        load_recipe(str(recipe_file), ['task="nix"'])
